@@ -1,4 +1,3 @@
-using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
 namespace AttentionKernels.Cpu;
@@ -18,7 +17,8 @@ public static class InstructionSets
     /// <summary>Whether this machine can run <paramref name="set"/>.</summary>
     public static bool IsSupported(InstructionSet set) => set switch
     {
-        InstructionSet.Avx512 => Vector512.IsHardwareAccelerated && Avx512F.IsSupported,
+        // Not Vector512.IsHardwareAccelerated: it is false on processors that clock down for 512 bits, where the kernels still gain.
+        InstructionSet.Avx512 => Avx512F.IsSupported,
         InstructionSet.Avx2 => Avx2.IsSupported && Fma.IsSupported,
         _ => true,
     };

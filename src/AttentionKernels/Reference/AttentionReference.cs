@@ -12,9 +12,9 @@ public static class AttentionReference
     /// <summary>Computes everything. Results are new arrays: the output and score pointers of the arguments are not written.</summary>
     /// <param name="problem">Shapes and tensors.</param>
     /// <param name="bias">Roles and strength; <c>default</c> is plain attention.</param>
-    /// <param name="reversed">Adds every sum from its other end: another rounding of the same formula.</param>
+    /// <param name="rotation">Quarter of its terms, 0..3, at which every sum starts: another rounding of the same formula.</param>
     /// <typeparam name="T">Type of every operation.</typeparam>
-    public static unsafe AttentionReferenceResult<T> Run<T>(in AttentionProblem problem, in SocialBias bias, bool reversed = false)
+    public static unsafe AttentionReferenceResult<T> Run<T>(in AttentionProblem problem, in SocialBias bias, int rotation = 0)
         where T : IFloatingPointIeee754<T>
     {
         int batch = problem.Batch, heads = problem.Heads, rows = problem.QueryLength;
@@ -31,17 +31,20 @@ public static class AttentionReference
             bool[,] aligned = Align(problem, bias, b, out bool[] spoken, out bool[] boxed);
             for (int h = 0; h < heads; h++)
             {
+                int kvHead = h / (problem.Heads / problem.KvHeads);
+                T[][] query = Rows<T>(problem.Query, b, h, rows, problem.HeadSize);
+                T[][] key = Rows<T>(problem.Key, b, kvHead, problem.KeyLength, problem.HeadSize);
                 var logits = new T[rows][];
                 var probabilities = new T[rows][];
                 for (int i = 0; i < rows; i++)
                 {
-                    logits[i] = Logits<T>(problem, b, h, i, reversed);
-                    probabilities[i] = Softmax(problem, h, logits[i], reversed);
+                    logits[i] = Logits(problem, b, h, i, query[i], key, rotation);
+                    probabilities[i] = Softmax(problem, h, logits[i], rotation);
                 }
 
                 // The gate, from unbiased probabilities.
                 int head = (b * heads) + h;
-                T score = MeanOverPairs(probabilities, (i, j) => spoken[i] && boxed[j], reversed);
+                T score = MeanOverPairs(probabilities, (i, j) => spoken[i] && boxed[j], rotation);
                 T gate = bias.HeadScoresIn == null ? score : T.CreateChecked(bias.HeadScoresIn[head]);
                 bool active = !bias.Keys.IsEmpty && gate > T.CreateChecked(bias.Lambda);
                 result.HeadScores[head] = score;
@@ -56,7 +59,7 @@ public static class AttentionReference
                     {
                         T b_u = RowBias(bias, logits[i], boxed);
                         T[] biased = [.. logits[i].Select((s, j) => aligned[i, j] && !T.IsNegativeInfinity(s) ? s + b_u : s)];
-                        steered[i] = Softmax(problem, h, biased, reversed);
+                        steered[i] = Softmax(problem, h, biased, rotation);
                     }
                 }
 
@@ -67,11 +70,16 @@ public static class AttentionReference
                     AttentionProblem shape = problem;
                     long speaker = 1L << n;
                     result.SpeakerScores[(head * bias.SpeakerCount) + n] = MeanOverPairs(
-                        probabilities, (i, j) => aligned[i, j] && (SharedSpeakers(shape, roles, b, i, j) & speaker) != 0, reversed);
+                        probabilities, (i, j) => aligned[i, j] && (SharedSpeakers(shape, roles, b, i, j) & speaker) != 0, rotation);
                 }
                 if (!problem.Value.IsEmpty)
                 {
-                    WeightedValues(problem, b, h, logits, steered, reversed, result.Output);
+                    T[][] value = Rows<T>(problem.Value, b, kvHead, problem.KeyLength, problem.ValueHeadSize);
+                    for (int i = 0; i < rows; i++)
+                    {
+                        Span<T> output = result.Output.AsSpan(((head * rows) + i) * problem.ValueHeadSize, problem.ValueHeadSize);
+                        WeightedValues(logits[i], steered[i], value, rotation, output);
+                    }
                 }
             }
         }
@@ -114,10 +122,10 @@ public static class AttentionReference
     }
 
     /// <summary>Row i's logits: scale, soft-cap, bias, masks.</summary>
-    private static T[] Logits<T>(in AttentionProblem problem, int b, int h, int i, bool reversed)
+    private static T[] Logits<T>(in AttentionProblem problem, int b, int h, int i, T[] query, T[][] key, int rotation)
         where T : IFloatingPointIeee754<T>
     {
-        int size = problem.HeadSize, kvHead = h / (problem.Heads / problem.KvHeads);
+        int size = problem.HeadSize;
         (int first, int end) = problem.VisibleKeys(b, problem.OffsetOf(b) + i);
         var logits = new T[problem.KeyLength];
         for (int j = 0; j < problem.KeyLength; j++)
@@ -130,8 +138,8 @@ public static class AttentionReference
             T s = T.Zero;
             for (int n = 0; n < size; n++)
             {
-                int d = reversed ? size - 1 - n : n;
-                s += T.CreateChecked(problem.Query.Load(b, h, i, d)) * T.CreateChecked(problem.Key.Load(b, kvHead, j, d));
+                int d = Rotate(n, size, rotation);
+                s += query[d] * key[j][d];
             }
             s *= T.CreateChecked(problem.Scale);
             if (problem.Softcap > 0)
@@ -150,7 +158,7 @@ public static class AttentionReference
     }
 
     /// <summary>Softmax of a row; the sink takes part in the sum and has no value. All 0 when no key is visible.</summary>
-    private static unsafe T[] Softmax<T>(in AttentionProblem problem, int h, T[] logits, bool reversed)
+    private static unsafe T[] Softmax<T>(in AttentionProblem problem, int h, T[] logits, int rotation)
         where T : IFloatingPointIeee754<T>
     {
         var probabilities = new T[logits.Length];
@@ -165,7 +173,7 @@ public static class AttentionReference
         {
             probabilities[j] = T.Exp(logits[j] - max);
         }
-        T sum = Sum(probabilities, reversed) + T.Exp(sink - max);
+        T sum = Sum(probabilities, rotation) + T.Exp(sink - max);
         for (int j = 0; j < logits.Length; j++)
         {
             probabilities[j] /= sum;
@@ -206,8 +214,8 @@ public static class AttentionReference
             }
             T[] rowBefore = before[i], rowAfter = after[i];
             count++;
-            metrics[0] += Sum([.. keys.Select(j => rowBefore[j])], false) / T.CreateChecked(keys.Length);
-            metrics[1] += Sum([.. keys.Select(j => rowAfter[j])], false) / T.CreateChecked(keys.Length);
+            metrics[0] += Sum([.. keys.Select(j => rowBefore[j])], 0) / T.CreateChecked(keys.Length);
+            metrics[1] += Sum([.. keys.Select(j => rowAfter[j])], 0) / T.CreateChecked(keys.Length);
             metrics[2] += keys.Select(j => rowBefore[j]).Aggregate(T.Max);
             metrics[3] += keys.Select(j => rowAfter[j]).Aggregate(T.Max);
         }
@@ -217,31 +225,26 @@ public static class AttentionReference
         }
     }
 
-    /// <summary>Output rows: probability-weighted values. A key at -inf is skipped, so that its value may be anything.</summary>
-    private static void WeightedValues<T>(in AttentionProblem problem, int b, int h, T[][] logits, T[][] probabilities, bool reversed, T[] output)
+    /// <summary>An output row: probability-weighted values. A key at -inf is skipped, so that its value may be anything.</summary>
+    private static void WeightedValues<T>(T[] logits, T[] probabilities, T[][] value, int rotation, Span<T> output)
         where T : IFloatingPointIeee754<T>
     {
-        int keys = problem.KeyLength, size = problem.ValueHeadSize, kvHead = h / (problem.Heads / problem.KvHeads);
-        for (int i = 0; i < logits.Length; i++)
+        for (int n = 0; n < logits.Length; n++)
         {
-            for (int d = 0; d < size; d++)
+            int j = Rotate(n, logits.Length, rotation);
+            for (int d = 0; !T.IsNegativeInfinity(logits[j]) && d < output.Length; d++)
             {
-                T sum = T.Zero;
-                for (int n = 0; n < keys; n++)
-                {
-                    int j = reversed ? keys - 1 - n : n;
-                    if (!T.IsNegativeInfinity(logits[i][j]))
-                    {
-                        sum += probabilities[i][j] * T.CreateChecked(problem.Value.Load(b, kvHead, j, d));
-                    }
-                }
-                output[((((b * problem.Heads) + h) * problem.QueryLength) + i) * size + d] = sum;
+                output[d] += probabilities[j] * value[j][d];
             }
         }
     }
 
+    private static T[][] Rows<T>(TensorView tensor, int b, int h, int rows, int size)
+        where T : IFloatingPointIeee754<T> =>
+        [.. Enumerable.Range(0, rows).Select(s => Enumerable.Range(0, size).Select(d => T.CreateChecked(tensor.Load(b, h, s, d))).ToArray())];
+
     /// <summary>Mean of the probabilities over a set of (row, key) pairs; 0 when it is empty.</summary>
-    private static T MeanOverPairs<T>(T[][] probabilities, Func<int, int, bool> contains, bool reversed)
+    private static T MeanOverPairs<T>(T[][] probabilities, Func<int, int, bool> contains, int rotation)
         where T : IFloatingPointIeee754<T>
     {
         var terms = new List<T>();
@@ -255,17 +258,23 @@ public static class AttentionReference
                 }
             }
         }
-        return terms.Count == 0 ? T.Zero : Sum([.. terms], reversed) / T.CreateChecked(terms.Count);
+        return terms.Count == 0 ? T.Zero : Sum([.. terms], rotation) / T.CreateChecked(terms.Count);
     }
 
-    private static T Sum<T>(T[] terms, bool reversed)
+    private static T Sum<T>(T[] terms, int rotation)
         where T : IFloatingPointIeee754<T>
     {
         T sum = T.Zero;
         for (int n = 0; n < terms.Length; n++)
         {
-            sum += terms[reversed ? terms.Length - 1 - n : n];
+            sum += terms[Rotate(n, terms.Length, rotation)];
         }
         return sum;
+    }
+
+    private static int Rotate(int n, int count, int rotation)
+    {
+        n += count * rotation / 4;
+        return n < count ? n : n - count;
     }
 }

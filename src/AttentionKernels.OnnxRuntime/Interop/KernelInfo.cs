@@ -97,17 +97,12 @@ internal readonly unsafe ref struct KernelInfo(OrtApi api, NodeInfo* info)
         return null;
     }
 
-    // The C API has no question "is there such an attribute?" and one error code for both "no" and "of another kind". So try
-    // the other kinds; for those that have no getter (graphs, lists of strings) the message decides.
+    // The C API has no question "is there such an attribute?" and one error code for both "no" and "of another kind". So try the
+    // other kinds. The getters of lists fail only if there is no such attribute: what they find empty is of some other kind.
     private void ThrowUnlessMissing(string name, byte* text, Status* status, string expected)
     {
-        string message = OrtStatus.ToException(_api.Table, status).Message;
-        string? actual = KindOf(text);
-        if (actual == null && message.Contains("type don't match", StringComparison.Ordinal))
-        {
-            actual = "of another kind";
-        }
-        if (actual != null)
+        _api.Table->ReleaseStatus(status);
+        if (KindOf(text) is string actual)
         {
             throw new OrtException(OrtErrorCode.InvalidArgument, $"attribute '{name}' is {actual}, expected {expected}");
         }
@@ -130,21 +125,17 @@ internal readonly unsafe ref struct KernelInfo(OrtApi api, NodeInfo* info)
         {
             return "a string";
         }
-        if (_api.Succeeds(_api.Table->KernelInfoGetAttributeArrayFloat(_info, name, null, &size)))
-        {
-            return "a list of floats";
-        }
-        if (_api.Succeeds(_api.Table->KernelInfoGetAttributeArrayInt64(_info, name, null, &size)))
-        {
-            return "a list of integers";
-        }
         Value* tensor;
         if (_api.Succeeds(_api.Table->KernelInfoGetAttributeTensor(_info, name, _api.DefaultAllocator, &tensor)))
         {
             _api.Table->ReleaseValue(tensor);
             return "a tensor";
         }
-        return null;
+        nuint floats = 0;
+        nuint integers = 0;
+        bool exists = _api.Succeeds(_api.Table->KernelInfoGetAttributeArrayFloat(_info, name, null, &floats));
+        exists |= _api.Succeeds(_api.Table->KernelInfoGetAttributeArrayInt64(_info, name, null, &integers));
+        return floats > 0 ? "a list of floats" : integers > 0 ? "a list of integers" : exists ? "of another kind" : null;
     }
 
     private static string FromUtf8(ReadOnlySpan<byte> text) => Encoding.UTF8.GetString(text.TrimEnd((byte)0));

@@ -44,7 +44,7 @@ public static unsafe class AttentionCpu
 
     /// <summary>Runs a call on borrowed threads and memory. <paramref name="scratch"/> is 64-byte aligned.</summary>
     internal static void Run<TWorkers>(in AttentionProblem problem, in SocialBias bias, TWorkers workers, void* scratch, nuint bytes, InstructionSet set)
-        where TWorkers : struct, IWorkers
+        where TWorkers : IWorkers, allows ref struct
     {
         ScratchCursor cursor = new(scratch);
         AttentionCall call = Plan(problem, bias, workers.Degree, ref cursor);
@@ -97,7 +97,7 @@ public static unsafe class AttentionCpu
 
     /// <summary>Hands the tasks out to at most as many workers as there is memory for; rethrows what a worker threw.</summary>
     private static void RunPhase<TWorkers>(AttentionCall* call, int tasks, TWorkers workers)
-        where TWorkers : struct, IWorkers
+        where TWorkers : IWorkers, allows ref struct
     {
         call->TaskCount = tasks;
         call->NextTask = 0;

@@ -138,7 +138,7 @@ internal sealed unsafe class CustomOpDescriptor
         CustomOpDescriptor self = Of(op);
         try
         {
-            self._op.InferShapes(new ShapeInferenceContext(self._api, context));
+            self._op.InferShapes(new ShapeInferenceContext(self._api, context, self._op.Outputs));
             return null;
         }
         catch (Exception e)

@@ -4,8 +4,12 @@ using static AttentionKernels.OnnxRuntime.Interop.OrtNative;
 namespace AttentionKernels.OnnxRuntime.Interop;
 
 /// <summary>A node while types and shapes are inferred. Valid during <see cref="CustomOp.InferShapes"/> only.</summary>
-internal readonly unsafe ref struct ShapeInferenceContext(OrtApi api, InferContext* context)
+internal readonly unsafe ref struct ShapeInferenceContext(OrtApi api, InferContext* context, IReadOnlyList<OpParameter> outputs)
 {
+    // Before 1.29 (1.28 was not tried) ONNX Runtime writes out of bounds for an output that the node does not list, and there is no way
+    // to ask how many it lists.
+    private const int FirstMinorThatChecksOutputs = 29;
+
     private const int IntAttribute = 1;
     private const int FloatAttribute = 3;
     private const int StringAttribute = 5;
@@ -14,6 +18,7 @@ internal readonly unsafe ref struct ShapeInferenceContext(OrtApi api, InferConte
 
     private readonly OrtApi _api = api;
     private readonly InferContext* _context = context;
+    private readonly IReadOnlyList<OpParameter> _outputs = outputs;
 
     /// <summary>Inputs that the node lists, skipped ones included.</summary>
     public int InputCount
@@ -26,7 +31,10 @@ internal readonly unsafe ref struct ShapeInferenceContext(OrtApi api, InferConte
         }
     }
 
-    /// <summary>Type and shape of an input; null if it is left out or skipped.</summary>
+    /// <summary>
+    /// Type and shape of an input; null if it is left out or skipped. No dimensions mean a scalar or an unknown rank: ONNX Runtime does
+    /// not tell which.
+    /// </summary>
     public OnnxTensorType? Input(int index)
     {
         if (index >= InputCount)
@@ -43,9 +51,14 @@ internal readonly unsafe ref struct ShapeInferenceContext(OrtApi api, InferConte
         return type.ElementType == OnnxElementType.Undefined ? null : type;
     }
 
-    /// <summary>Sets type and shape of an output.</summary>
+    /// <summary>Sets type and shape of an output. Does nothing for an optional output that the node leaves out, or may have left out.</summary>
     public void SetOutput(int index, OnnxElementType type, params ReadOnlySpan<OnnxDimension> shape)
     {
+        bool optional = _outputs[index].Optional;
+        if (optional && _api.Minor < FirstMinorThatChecksOutputs)
+        {
+            return;
+        }
         long[] values = new long[shape.Length];
         string[] symbols = new string[shape.Length];
         for (int i = 0; i < shape.Length; i++)
@@ -65,7 +78,15 @@ internal readonly unsafe ref struct ShapeInferenceContext(OrtApi api, InferConte
                 _api.Check(_api.Table->SetDimensions(info, value, (nuint)values.Length));
             }
             SetSymbols(info, symbols);
-            _api.Check(_api.Table->ShapeInferContextSetOutputTypeShape(_context, (nuint)index, info));
+            Status* status = _api.Table->ShapeInferContextSetOutputTypeShape(_context, (nuint)index, info);
+            if (!optional)
+            {
+                _api.Check(status);
+            }
+            else
+            {
+                _ = _api.Succeeds(status); // fails if the node does not list it
+            }
         }
         finally
         {

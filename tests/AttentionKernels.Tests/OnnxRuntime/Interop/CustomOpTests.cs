@@ -148,12 +148,36 @@ public sealed class CustomOpTests
             GraphOutputs = [("y", OnnxElementType.Float, null), ("largest", OnnxElementType.Float, null)],
         };
         using OrtSession session = TestSession.Create(model, op);
+        if (OrtApi.Default.Minor < 24)
+        {
+            Assert.Empty(seen); // not offered, because these releases crash
+            return;
+        }
         Assert.Contains("3 Float [rows,?,3] none 0.5 4 plain", seen);
         OnnxTensorType y = session.Outputs[0].Type!;
         Assert.Equal("rows", y.Shape[0].Symbol);
         Assert.Equal(-1, y.Shape[1].Value);
         Assert.Equal(3, y.Shape[2].Value);
-        Assert.Equal("Float [1]", session.Outputs[1].Type!.ToString());
+        Assert.Equal(OrtApi.Default.Minor >= 29 ? "Float [1]" : "Float []", session.Outputs[1].Type!.ToString());
+    }
+
+    [Fact]
+    public void Shape_Inference_Survives_An_Input_Of_Unknown_Rank()
+    {
+        List<string> seen = [];
+        OneNodeModel model = new()
+        {
+            Op = "ScaleAdd",
+            NodeInputs = ["x"],
+            NodeOutputs = ["y"],
+            GraphInputs = [("x", OnnxElementType.Float, null)],
+            GraphOutputs = [("y", OnnxElementType.Float, null)],
+        };
+        using OrtSession session = TestSession.Create(model, new ScaleAddOp() { OnInfer = seen.Add });
+        Assert.All(seen, text => Assert.StartsWith("1 Float [] none", text, StringComparison.Ordinal));
+        using OrtTensor x = OrtTensor.Over(_x, 2, 3);
+        using OrtTensor y = session.Run(new Dictionary<string, OrtTensor> { ["x"] = x }, "y")[0];
+        Assert.Equal(_x, y.Span<float>().ToArray());
     }
 
     [Fact]

@@ -46,7 +46,7 @@ internal sealed unsafe class ScaleAddOp(OnnxElementType type = OnnxElementType.F
     public override void InferShapes(in ShapeInferenceContext context)
     {
         OnInfer?.Invoke($"{context.InputCount} {context.Input(0)} {context.Input(1)?.ToString() ?? "none"} {context.Float("scale")} {context.Int("repeat")} {context.String("mode")}");
-        if (context.Input(0) is OnnxTensorType x)
+        if (context.Input(0) is OnnxTensorType { Shape.Count: > 0 } x)
         {
             context.SetOutput(0, x.ElementType, [.. x.Shape]);
         }

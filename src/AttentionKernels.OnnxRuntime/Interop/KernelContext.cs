@@ -122,7 +122,12 @@ internal readonly unsafe ref struct KernelContext(OrtApi api, NodeContext* conte
             return;
         }
         Loop loop = new() { Table = _api.Table, Body = body, State = state };
-        _api.Check(_api.Table->KernelContextParallelFor(_context, &RunBody, count, 0, &loop)); // 0: as many threads as there are
+        Status* status = _api.Table->KernelContextParallelFor(_context, &RunBody, count, 0, &loop); // 0: as many threads as there are
+        if (status != null && loop.Error != 0)
+        {
+            _api.Table->ReleaseStatus((Status*)loop.Error);
+        }
+        _api.Check(status);
         _api.Check((Status*)loop.Error);
     }
 

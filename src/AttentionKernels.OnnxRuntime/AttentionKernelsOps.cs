@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using AttentionKernels.OnnxRuntime.Interop;
+using AttentionKernels.OnnxRuntime.Ops;
 using static AttentionKernels.OnnxRuntime.Interop.OrtNative;
 
 namespace AttentionKernels.OnnxRuntime;
@@ -25,7 +26,13 @@ public static unsafe class AttentionKernelsOps
     private static OrtDomain? _domain;
 
     /// <summary>Every operator, one entry for each element type.</summary>
-    internal static IReadOnlyList<CustomOp> Ops { get; } = [];
+    internal static IReadOnlyList<CustomOp> Ops { get; } =
+    [
+        new SteeredAttentionOp(OnnxElementType.Float),
+        new SteeredAttentionOp(OnnxElementType.Float16),
+        new CrossModalHeadScoresOp(OnnxElementType.Float),
+        new CrossModalHeadScoresOp(OnnxElementType.Float16),
+    ];
 
     /// <summary>Registers the operators with session options that a .NET binding of ONNX Runtime wraps.</summary>
     /// <param name="sessionOptions">Open options, such as Microsoft.ML.OnnxRuntime's SessionOptions. Not used by another thread meanwhile.</param>

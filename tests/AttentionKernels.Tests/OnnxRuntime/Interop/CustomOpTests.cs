@@ -6,9 +6,9 @@ namespace AttentionKernels.Tests.OnnxRuntime.Interop;
 /// <summary>Custom ops through a real session.</summary>
 public sealed class CustomOpTests
 {
-    private static readonly float[] _x = [0, 1, 2, 3, 4, 5];
-    private static readonly float[] _gain = [1, 2, 1, 2, 1, 2];
-    private static readonly float[] _bias = [10, 20, 30, 40, 50, 60];
+    private static readonly float[] X = [0, 1, 2, 3, 4, 5];
+    private static readonly float[] Gain = [1, 2, 1, 2, 1, 2];
+    private static readonly float[] Bias = [10, 20, 30, 40, 50, 60];
 
     [Theory]
     [InlineData("x,gain,bias", "y,largest", new float[] { 10, 23, 33, 49, 56, 75 })]
@@ -19,9 +19,9 @@ public sealed class CustomOpTests
     {
         string[] nodeInputs = inputs.Split(',');
         using OrtSession session = TestSession.Create(TestSession.ScaleAdd(nodeInputs, outputs.Split(','), new() { ["scale"] = 1.5f }));
-        using OrtTensor x = OrtTensor.Over(_x, 2, 3);
-        using OrtTensor gain = OrtTensor.Over(_gain, 2, 3);
-        using OrtTensor bias = OrtTensor.Over(_bias, 2, 3);
+        using OrtTensor x = OrtTensor.Over(X, 2, 3);
+        using OrtTensor gain = OrtTensor.Over(Gain, 2, 3);
+        using OrtTensor bias = OrtTensor.Over(Bias, 2, 3);
         Dictionary<string, OrtTensor> all = new() { ["x"] = x, ["gain"] = gain, ["bias"] = bias };
         Dictionary<string, OrtTensor> feeds = all.Where(f => nodeInputs.Contains(f.Key)).ToDictionary();
 
@@ -93,13 +93,13 @@ public sealed class CustomOpTests
         int calls = 0;
         ScaleAddOp op = new() { OnCompute = () => _ = calls++ == 0 ? throw new InvalidDataException("ünlucky") : 0 };
         using OrtSession session = TestSession.Create(TestSession.ScaleAdd(["x"], ["y"]), op);
-        using OrtTensor x = OrtTensor.Over(_x, 2, 3);
+        using OrtTensor x = OrtTensor.Over(X, 2, 3);
         Dictionary<string, OrtTensor> feeds = new() { ["x"] = x };
 
         OrtException e = Assert.Throws<OrtException>(() => session.Run(feeds, "y"));
         Assert.Contains("ScaleAdd node 'node0': InvalidDataException: ünlucky", e.Message, StringComparison.Ordinal);
         using OrtTensor y = session.Run(feeds, "y")[0];
-        Assert.Equal(_x, y.Span<float>().ToArray());
+        Assert.Equal(X, y.Span<float>().ToArray());
     }
 
     [Fact]
@@ -107,7 +107,7 @@ public sealed class CustomOpTests
     {
         ScaleAddOp op = new() { OnCompute = () => throw new SilentException() };
         using OrtSession session = TestSession.Create(TestSession.ScaleAdd(["x"], ["y"]), op);
-        using OrtTensor x = OrtTensor.Over(_x, 2, 3);
+        using OrtTensor x = OrtTensor.Over(X, 2, 3);
         OrtException e = Assert.Throws<OrtException>(() => session.Run(new Dictionary<string, OrtTensor> { ["x"] = x }, "y"));
         Assert.Contains("could not be formatted", e.Message, StringComparison.Ordinal);
     }
@@ -128,9 +128,9 @@ public sealed class CustomOpTests
     {
         ScaleAddOp op = new() { OnInfer = _ => throw new InvalidOperationException("no shape today") };
         using OrtSession session = TestSession.Create(TestSession.ScaleAdd(["x"], ["y"]), op);
-        using OrtTensor x = OrtTensor.Over(_x, 2, 3);
+        using OrtTensor x = OrtTensor.Over(X, 2, 3);
         using OrtTensor y = session.Run(new Dictionary<string, OrtTensor> { ["x"] = x }, "y")[0];
-        Assert.Equal(_x, y.Span<float>().ToArray());
+        Assert.Equal(X, y.Span<float>().ToArray());
     }
 
     [Fact]
@@ -175,9 +175,9 @@ public sealed class CustomOpTests
         };
         using OrtSession session = TestSession.Create(model, new ScaleAddOp() { OnInfer = seen.Add });
         Assert.All(seen, text => Assert.StartsWith("1 Float [] none", text, StringComparison.Ordinal));
-        using OrtTensor x = OrtTensor.Over(_x, 2, 3);
+        using OrtTensor x = OrtTensor.Over(X, 2, 3);
         using OrtTensor y = session.Run(new Dictionary<string, OrtTensor> { ["x"] = x }, "y")[0];
-        Assert.Equal(_x, y.Span<float>().ToArray());
+        Assert.Equal(X, y.Span<float>().ToArray());
     }
 
     [Fact]
@@ -285,7 +285,7 @@ public sealed class CustomOpTests
     public void Compute_Allocates_Nothing_Managed()
     {
         using OrtSession session = TestSession.Create(TestSession.ScaleAdd(["x", "gain", "bias"], ["y", "largest"]));
-        using OrtTensor x = OrtTensor.Over(_x, 2, 3);
+        using OrtTensor x = OrtTensor.Over(X, 2, 3);
         Dictionary<string, OrtTensor> feeds = new() { ["x"] = x, ["gain"] = x, ["bias"] = x };
         for (int round = 0; round < 3; round++)
         {

@@ -1,0 +1,97 @@
+using System.Runtime.InteropServices;
+using AttentionKernels.OnnxRuntime.Interop;
+using AttentionKernels.OnnxRuntime.Ops;
+using static AttentionKernels.OnnxRuntime.Interop.OrtNative;
+
+namespace AttentionKernels.OnnxRuntime;
+
+/// <summary>Makes the operators of domain <c>ai.attentionkernels</c> known to ONNX Runtime sessions.</summary>
+/// <example>
+/// With the package Microsoft.ML.OnnxRuntime, version 1.18 or later:
+/// <code>
+/// using SessionOptions options = new();
+/// AttentionKernelsOps.Register(options);
+/// </code>
+/// Sessions made with <c>options</c> from then on run models that use the operators.
+/// </example>
+public static unsafe class AttentionKernelsOps
+{
+    /// <summary>The operators' domain, version 1.</summary>
+    public const string Domain = "ai.attentionkernels";
+
+    // A mark in the options themselves: ONNX Runtime would notice a second registration only when it makes a session, in its own words.
+    private const string RegisteredKey = "ai.attentionkernels.registered";
+
+    private static readonly Lock Gate = new();
+    private static OrtDomain? _domain;
+
+    /// <summary>Every operator, one entry for each element type.</summary>
+    internal static IReadOnlyList<CustomOp> Ops { get; } =
+    [
+        new SteeredAttentionOp(OnnxElementType.Float),
+        new SteeredAttentionOp(OnnxElementType.Float16),
+        new CrossModalHeadScoresOp(OnnxElementType.Float),
+        new CrossModalHeadScoresOp(OnnxElementType.Float16),
+    ];
+
+    /// <summary>Registers the operators with session options that a .NET binding of ONNX Runtime wraps.</summary>
+    /// <param name="sessionOptions">Open options, such as Microsoft.ML.OnnxRuntime's SessionOptions. Not used by another thread meanwhile.</param>
+    /// <exception cref="ArgumentNullException"><paramref name="sessionOptions"/> is null.</exception>
+    /// <exception cref="ArgumentException"><paramref name="sessionOptions"/> is closed or invalid.</exception>
+    /// <exception cref="InvalidOperationException">The operators are registered with these options already.</exception>
+    /// <exception cref="OrtException">The process has no ONNX Runtime that can be used.</exception>
+    public static void Register(SafeHandle sessionOptions)
+    {
+        ArgumentNullException.ThrowIfNull(sessionOptions);
+        if (sessionOptions.IsClosed || sessionOptions.IsInvalid)
+        {
+            throw new ArgumentException("the session options are closed or were never opened", nameof(sessionOptions));
+        }
+        bool held = false;
+        try
+        {
+            sessionOptions.DangerousAddRef(ref held);
+            Register(sessionOptions.DangerousGetHandle());
+        }
+        finally
+        {
+            if (held)
+            {
+                sessionOptions.DangerousRelease();
+            }
+        }
+    }
+
+    /// <summary>Registers the operators with native session options.</summary>
+    /// <param name="sessionOptions">An <c>OrtSessionOptions*</c> of the ONNX Runtime that this process has loaded; it must be valid during the call.</param>
+    /// <exception cref="ArgumentException"><paramref name="sessionOptions"/> is zero.</exception>
+    /// <exception cref="InvalidOperationException">The operators are registered with these options already.</exception>
+    /// <exception cref="OrtException">The process has no ONNX Runtime that can be used.</exception>
+    public static void Register(IntPtr sessionOptions)
+    {
+        if (sessionOptions == 0)
+        {
+            throw new ArgumentException("the session options are a null pointer", nameof(sessionOptions));
+        }
+        OrtApi api = OrtApi.Default;
+        SessionOptions* options = (SessionOptions*)sessionOptions;
+        using NativeText key = NativeText.Utf8(RegisteredKey);
+        int registered;
+        api.Check(api.Table->HasSessionConfigEntry(options, key.Pointer, &registered));
+        if (registered != 0)
+        {
+            throw new InvalidOperationException("AttentionKernels is registered with these session options already: register once.");
+        }
+        GetDomain(api).AddTo(options);
+        using NativeText value = NativeText.Utf8("1");
+        api.Check(api.Table->AddSessionConfigEntry(options, key.Pointer, value.Pointer));
+    }
+
+    private static OrtDomain GetDomain(OrtApi api)
+    {
+        lock (Gate)
+        {
+            return _domain ??= new OrtDomain(api, Domain, Ops);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+using static AttentionKernels.OnnxRuntime.Interop.OrtNative;
+
+namespace AttentionKernels.OnnxRuntime.Interop;
+
+/// <summary>
+/// The environment that all sessions of an ONNX Runtime share. ONNX Runtime keeps one per process, so this one is never released:
+/// sessions may outlive whoever asked for it first.
+/// </summary>
+internal sealed unsafe class OrtEnvironment
+{
+    private static readonly Lock Gate = new();
+    private static OrtEnvironment? _default;
+
+    private OrtEnvironment(OrtApi api, OrtLogSeverity severity)
+    {
+        Api = api;
+        using NativeText name = NativeText.Utf8("AttentionKernels");
+        Env* env;
+        api.Check(api.Table->CreateEnv(severity, name.Pointer, &env));
+        Handle = env;
+    }
+
+    public OrtApi Api { get; }
+
+    public Env* Handle { get; }
+
+    /// <summary>The environment of <see cref="OrtApi.Default"/>, made on first use.</summary>
+    /// <param name="severity">What it logs; the first caller decides. A session may log more or less.</param>
+    /// <exception cref="OrtException">There is no usable ONNX Runtime.</exception>
+    public static OrtEnvironment Get(OrtLogSeverity severity = OrtLogSeverity.Error)
+    {
+        lock (Gate)
+        {
+            return _default ??= new OrtEnvironment(OrtApi.Default, severity);
+        }
+    }
+}

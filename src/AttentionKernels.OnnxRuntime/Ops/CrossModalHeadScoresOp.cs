@@ -1,0 +1,55 @@
+using AttentionKernels.OnnxRuntime.Interop;
+
+namespace AttentionKernels.OnnxRuntime.Ops;
+
+/// <summary>
+/// ai.attentionkernels::CrossModalHeadScores, version 1: how strongly each head attends from spoken text to speakers' boxes, without
+/// values or outputs. What it computes: docs/operators.md.
+/// </summary>
+/// <param name="type">Type T of tensors: Float or Float16.</param>
+internal sealed class CrossModalHeadScoresOp(OnnxElementType type) : CustomOp
+{
+    public const int Query = 0, Key = 1, PastKey = 2, SeqlensK = 3, TotalSequenceLength = 4, TokenModality = 5, QueryModality = 8;
+
+    public const int HeadScores = 0, SpeakerScores = 1;
+
+    public override string Name => "CrossModalHeadScores";
+
+    public override IReadOnlyList<OpParameter> Inputs { get; } =
+    [
+        new("query", type),
+        new("key", type),
+        new("past_key", type, Optional: true),
+        new("seqlens_k", OnnxElementType.Int32, Optional: true),
+        new("total_sequence_length", OnnxElementType.Int32, Optional: true),
+        .. RoleInputs.Schema("token"),
+        .. RoleInputs.Schema("query"),
+    ];
+
+    public override IReadOnlyList<OpParameter> Outputs { get; } =
+    [
+        new("head_scores", OnnxElementType.Float),
+        new("speaker_scores", OnnxElementType.Float, Optional: true),
+    ];
+
+    public ElementType ElementType => type == OnnxElementType.Float ? ElementType.Float32 : ElementType.Float16;
+
+    public override CustomOpKernel CreateKernel(in KernelInfo info) => new CrossModalHeadScoresKernel(this)
+    {
+        Attributes = AttentionAttributes.Read(info),
+        Speakers = AttentionAttributes.Count(info, "num_speakers", null, 63),
+    };
+
+    public override void InferShapes(in ShapeInferenceContext context)
+    {
+        if (context.Input(Query) is not { Shape.Count: 3 } query || context.Int("num_heads") is not long heads || heads <= 0)
+        {
+            return;
+        }
+        context.SetOutput(HeadScores, OnnxElementType.Float, query.Shape[0], heads);
+        if (context.Int("num_speakers") is > 0 and long speakers)
+        {
+            context.SetOutput(SpeakerScores, OnnxElementType.Float, query.Shape[0], heads, speakers);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+using AttentionKernels.OnnxRuntime.Interop;
+
+namespace AttentionKernels.OnnxRuntime.Ops;
+
+/// <summary>How many keys there are, and where the new ones and the query rows stand among them.</summary>
+/// <remarks>
+/// As in com.microsoft::GroupQueryAttention: seqlens_k[b] + 1 keys are valid. If the call's new keys are all the keys there are (a prompt),
+/// new keys and rows start at position 0, and shorter elements are padded on the right. Otherwise new keys and rows end at the last
+/// valid key. Without seqlens_k all keys are valid; without total_sequence_length there are past + new keys.
+/// </remarks>
+internal readonly struct SequenceLengths
+{
+    /// <summary>Keys of the call, T.</summary>
+    public required int Keys { get; init; }
+
+    /// <summary>New keys.</summary>
+    public required int NewKeys { get; init; }
+
+    /// <summary>Query rows, S.</summary>
+    public required int Rows { get; init; }
+
+    /// <summary>Reads and checks seqlens_k and total_sequence_length, and fills the arrays that the engine reads.</summary>
+    /// <param name="context">Node.</param>
+    /// <param name="lengthsIndex">Position of input seqlens_k [B] int32.</param>
+    /// <param name="totalIndex">Position of input total_sequence_length, one int32.</param>
+    /// <param name="rows">Query rows S.</param>
+    /// <param name="newKeys">Rows of input key.</param>
+    /// <param name="past">Room in past_key; 0 without one.</param>
+    /// <param name="keyLengths">[B] receives the valid keys.</param>
+    /// <param name="queryOffsets">[B] receives the position of row 0.</param>
+    public static unsafe SequenceLengths Read(
+        in KernelContext context, int lengthsIndex, int totalIndex, int rows, int newKeys, int past, Span<int> keyLengths, Span<int> queryOffsets)
+    {
+        long keys = (long)past + newKeys;
+        if (context.TryGetInput(totalIndex, out TensorArgument total))
+        {
+            if (total.ElementCount != 1)
+            {
+                throw Argument.Error($"input 'total_sequence_length' has {total.ElementCount} elements, expected 1");
+            }
+            int given = *(int*)total.Data;
+            if (given < newKeys || given > keys)
+            {
+                throw Argument.Error($"input 'total_sequence_length' is {given}, expected {newKeys}..{keys}: {newKeys} new keys and room for {past} past ones");
+            }
+            keys = given;
+        }
+        SequenceLengths lengths = new() { Keys = checked((int)keys), NewKeys = newKeys, Rows = rows };
+
+        bool listed = context.TryGetInput(lengthsIndex, out TensorArgument seqlens);
+        if (listed && (seqlens.ElementCount != keyLengths.Length || seqlens.Rank is not (1 or 2)))
+        {
+            Argument.CheckShape(seqlens, "seqlens_k", "[B]", keyLengths.Length);
+        }
+        int fewest = lengths.IsPrompt ? 0 : newKeys, most = lengths.Keys;
+        for (int b = 0; b < keyLengths.Length; b++)
+        {
+            long valid = listed ? (long)((int*)seqlens.Data)[b] + 1 : keys;
+            if (valid < fewest || valid > most)
+            {
+                throw Argument.Error($"input 'seqlens_k' has {valid - 1} at {b}, expected {fewest - 1}..{most - 1} (valid keys - 1)");
+            }
+            keyLengths[b] = (int)valid;
+            queryOffsets[b] = rows == lengths.Keys ? 0 : (int)valid - rows;
+        }
+        return lengths;
+    }
+
+    /// <summary>Whether there are no keys but the call's own.</summary>
+    public bool IsPrompt => NewKeys == Keys;
+
+    /// <summary>Position of the first new key of an element with <paramref name="valid"/> valid keys.</summary>
+    public int FirstNewKey(int valid) => IsPrompt ? 0 : valid - NewKeys;
+}

@@ -1,0 +1,194 @@
+using System.Runtime.CompilerServices;
+
+namespace AttentionKernels.Cpu;
+
+/// <content>Online softmax over a tile, for one class and for two.</content>
+internal static unsafe partial class AttentionBlock<V>
+{
+    /// <summary>
+    /// Turns logits into exponentials relative to the running maximum, updates maximum and sum, and leaves in
+    /// <see cref="BlockMemory.Correction"/> what the earlier sums and outputs must be multiplied by.
+    /// </summary>
+    /// <param name="mark">Store -0 for keys that a row does not see.</param>
+    /// <param name="keys">Keys of the tile.</param>
+    /// <param name="width">Lanes.</param>
+    /// <param name="memory">Block.</param>
+    private static void Softmax(bool mark, int keys, int width, in BlockMemory memory)
+    {
+        for (int lane = 0; lane < width; lane += V.Count)
+        {
+            float* scores = memory.Scores + lane, end = scores + (keys * Pitch);
+            V max = V.Load(memory.Max + lane), old = max;
+            for (float* s = scores; s < end; s += Pitch)
+            {
+                max = V.Max(max, V.Load(s));
+            }
+            V shift = Shift(max), sum = V.Broadcast(0f);
+            if (mark)
+            {
+                for (float* s = scores; s < end; s += Pitch)
+                {
+                    V p = MarkedExp(V.Load(s), shift);
+                    sum = V.Add(sum, p);
+                    V.Store(p, s);
+                }
+            }
+            else
+            {
+                for (float* s = scores; s < end; s += Pitch)
+                {
+                    V p = VectorMath.ExpNonPositive(V.Subtract(V.Load(s), shift));
+                    sum = V.Add(sum, p);
+                    V.Store(p, s);
+                }
+            }
+            V correction = VectorMath.ExpNonPositive(V.Subtract(old, shift));
+            V.Store(correction, memory.Correction + lane);
+            V.Store(V.MultiplyAdd(V.Load(memory.Sum + lane), correction, sum), memory.Sum + lane);
+            V.Store(max, memory.Max + lane);
+        }
+    }
+
+    /// <summary>
+    /// The same for a tile with keys that rows of the block are aligned with: aligned keys and the rest have their own maximum, sum and
+    /// exponentials. Also tracks maximum and sum of keys of V_all that are not aligned.
+    /// </summary>
+    private static void SoftmaxSplit(in TileRoles tile, byte* boxed, int keys, int width, in BlockMemory memory)
+    {
+        V hidden = V.Broadcast(float.NegativeInfinity);
+        for (int lane = 0; lane < width; lane += V.Count)
+        {
+            V max = V.Load(memory.Max + lane), old = max;
+            V maxAligned = V.Load(memory.MaxAligned + lane), oldAligned = maxAligned;
+            V maxBoxed = V.Load(memory.MaxBoxed + lane);
+            float* scores = memory.Scores + lane;
+            for (int n = 0; n < keys; n++)
+            {
+                V s = V.Load(scores + (n * Pitch));
+                if (boxed[n] == 0)
+                {
+                    max = V.Max(max, s);
+                    continue;
+                }
+                V aligned = V.Lanes(memory.Aligned[n] >> lane);
+                V other = V.Select(aligned, hidden, s);
+                maxAligned = V.Max(maxAligned, V.Select(aligned, s, hidden));
+                maxBoxed = V.Max(maxBoxed, other);
+                max = V.Max(max, other);
+            }
+
+            V shift = Shift(max), shiftAligned = Shift(maxAligned);
+            V sum = V.Broadcast(0f), sumAligned = sum, sumBoxed = sum;
+            for (int n = 0; n < keys; n++)
+            {
+                float* at = scores + (n * Pitch);
+                V s = V.Load(at);
+                V aligned = V.Lanes(memory.Aligned[n] >> lane);
+                if (n >= tile.FirstAligned && n < tile.EndAligned)
+                {
+                    V q = MarkedExp(V.Select(aligned, s, hidden), shiftAligned);
+                    sumAligned = V.Add(sumAligned, q);
+                    V.Store(q, memory.AlignedScores + (n * Pitch) + lane);
+                    s = V.Select(aligned, hidden, s);
+                }
+                V p = MarkedExp(s, shift);
+                sum = V.Add(sum, p);
+                if (boxed[n] != 0)
+                {
+                    sumBoxed = V.Add(sumBoxed, p);
+                }
+                V.Store(p, at);
+            }
+
+            V correction = VectorMath.ExpNonPositive(V.Subtract(old, shift));
+            V alignedCorrection = VectorMath.ExpNonPositive(V.Subtract(oldAligned, shiftAligned));
+            V.Store(correction, memory.Correction + lane);
+            V.Store(alignedCorrection, memory.AlignedCorrection + lane);
+            V.Store(V.MultiplyAdd(V.Load(memory.Sum + lane), correction, sum), memory.Sum + lane);
+            V.Store(V.MultiplyAdd(V.Load(memory.SumAligned + lane), alignedCorrection, sumAligned), memory.SumAligned + lane);
+            V.Store(V.MultiplyAdd(V.Load(memory.SumBoxed + lane), correction, sumBoxed), memory.SumBoxed + lane);
+            V.Store(max, memory.Max + lane);
+            V.Store(maxAligned, memory.MaxAligned + lane);
+            V.Store(maxBoxed, memory.MaxBoxed + lane);
+        }
+    }
+
+    /// <summary>Largest logits of the tile's aligned and other keys of V_all, before <see cref="Softmax"/> overwrites them.</summary>
+    private static void TrackMaxima(byte* boxed, int keys, int width, in BlockMemory memory)
+    {
+        V hidden = V.Broadcast(float.NegativeInfinity);
+        for (int lane = 0; lane < width; lane += V.Count)
+        {
+            V maxAligned = V.Load(memory.MaxAligned + lane), maxBoxed = V.Load(memory.MaxBoxed + lane);
+            for (int n = 0; n < keys; n++)
+            {
+                if (boxed[n] != 0)
+                {
+                    V s = V.Load(memory.Scores + (n * Pitch) + lane), aligned = V.Lanes(memory.Aligned[n] >> lane);
+                    maxAligned = V.Max(maxAligned, V.Select(aligned, s, hidden));
+                    maxBoxed = V.Max(maxBoxed, V.Select(aligned, hidden, s));
+                }
+            }
+            V.Store(maxAligned, memory.MaxAligned + lane);
+            V.Store(maxBoxed, memory.MaxBoxed + lane);
+        }
+    }
+
+    /// <summary>After <see cref="Softmax"/>: corrects the sums over V_all, and adds this tile's.</summary>
+    private static void AddClassSums(AttentionCall* call, int b, int key, int keys, in TileRoles tile, int width, bool split, in BlockMemory memory)
+    {
+        byte* boxed = call->Plan.Boxed + ((long)b * call->Problem.KeyLength) + key;
+        V zero = V.Broadcast(0f);
+        for (int lane = 0; lane < width; lane += V.Count)
+        {
+            V correction = V.Load(memory.Correction + lane);
+            V sumAligned = zero, sumBoxed = zero;
+            for (int n = 0; tile.HasBoxed && n < keys; n++)
+            {
+                if (boxed[n] != 0)
+                {
+                    V p = V.Load(memory.Scores + (n * Pitch) + lane), aligned = V.Lanes(memory.Aligned[n] >> lane);
+                    sumAligned = V.Add(sumAligned, V.Select(aligned, p, zero));
+                    sumBoxed = V.Add(sumBoxed, V.Select(aligned, zero, p));
+                }
+            }
+            V.Store(V.MultiplyAdd(V.Load(memory.SumBoxed + lane), correction, sumBoxed), memory.SumBoxed + lane);
+            if (!split)
+            {
+                V.Store(V.MultiplyAdd(V.Load(memory.SumAligned + lane), correction, sumAligned), memory.SumAligned + lane);
+            }
+        }
+        if (call->Bias.SpeakerScores != null)
+        {
+            Rescale(memory.SpeakerSums, memory.Correction, call->Bias.SpeakerCount, width);
+            AddSpeakerSums(call, b, key, keys, memory);
+        }
+    }
+
+    /// <summary>Multiplies every row of a [rows, lane] matrix by the corrections; nothing to do once the maxima have settled.</summary>
+    private static void Rescale(float* matrix, float* correction, int rows, int width)
+    {
+        V one = V.Broadcast(1f);
+        for (int lane = 0; lane < width; lane += V.Count)
+        {
+            V factor = V.Load(correction + lane);
+            if (V.All(V.Equals(factor, one)))
+            {
+                continue;
+            }
+            for (float* x = matrix + lane, end = x + (rows * Pitch); x < end; x += Pitch)
+            {
+                V.Store(V.Multiply(V.Load(x), factor), x);
+            }
+        }
+    }
+
+    /// <summary>What to subtract before the exponential: the maximum, or 0 where nothing was seen yet, because -inf - -inf is NaN.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static V Shift(V max) => V.Select(V.Equals(max, V.Broadcast(float.NegativeInfinity)), V.Broadcast(0f), max);
+
+    /// <summary>e^(s - shift), and -0 for s = -inf.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static V MarkedExp(V s, V shift) => V.Select(
+        V.Equals(s, V.Broadcast(float.NegativeInfinity)), V.Broadcast(-0f), VectorMath.ExpNonPositive(V.Subtract(s, shift)));
+}

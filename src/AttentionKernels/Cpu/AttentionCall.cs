@@ -1,0 +1,60 @@
+namespace AttentionKernels.Cpu;
+
+/// <summary>One call of the engine, as its worker threads see it. Lives on the caller's stack.</summary>
+internal unsafe struct AttentionCall
+{
+    public AttentionProblem Problem;
+    public SocialBias Bias;
+    public RolePlan Plan;
+
+    /// <summary>|U| over the batch; 0 without roles.</summary>
+    public int Spoken;
+
+    /// <summary>Query rows of a block.</summary>
+    public int RowsPerBlock;
+
+    /// <summary>Query heads of a block; more than one only where a group shares its key head and has few rows.</summary>
+    public int HeadsPerBlock;
+
+    /// <summary>[H, |U|] partials of rows of U.</summary>
+    public SpokenRow* SpokenRows;
+
+    /// <summary>[H, |U|, ValueHeadSize] sum of p v over aligned keys; only for heads that may be active.</summary>
+    public float* AlignedOutput;
+
+    /// <summary>[H, |U|, ValueHeadSize] sum of p v over the rest.</summary>
+    public float* RestOutput;
+
+    /// <summary>[H, |U|, SpeakerCount] probability of each row on the keys it is aligned with, by shared speaker.</summary>
+    public float* SpeakerMass;
+
+    /// <summary>One <see cref="BlockMemory"/> for each worker.</summary>
+    public byte* WorkerMemory;
+
+    /// <summary>Bytes of one worker's memory.</summary>
+    public nuint WorkerBytes;
+
+    /// <summary>What a worker does with one task.</summary>
+    public delegate*<AttentionCall*, int, byte*, void> Task;
+
+    /// <summary>Tasks of the phase.</summary>
+    public int TaskCount;
+
+    /// <summary>Next task to hand out.</summary>
+    public int NextTask;
+
+    /// <summary>GCHandle of the first exception of a worker.</summary>
+    public nint Failure;
+
+    /// <summary>Blocks along the query rows.</summary>
+    public readonly int RowBlocks => (Problem.QueryLength + RowsPerBlock - 1) / RowsPerBlock;
+
+    /// <summary>Blocks along the heads of one group.</summary>
+    public readonly int HeadBlocks => ((Problem.Heads / Problem.KvHeads) + HeadsPerBlock - 1) / HeadsPerBlock;
+
+    /// <summary>
+    /// Whether head <paramref name="h"/> of batch element <paramref name="b"/> may turn out active, so that aligned keys need their own accumulator.
+    /// </summary>
+    public readonly bool MayBeActive(int b, int h) => !Problem.Value.IsEmpty && !Bias.IsInert
+        && (Bias.HeadScoresIn == null || Bias.HeadScoresIn[(b * Problem.Heads) + h] > Bias.Lambda);
+}

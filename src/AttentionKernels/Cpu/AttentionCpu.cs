@@ -1,0 +1,136 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.ExceptionServices;
+using System.Runtime.InteropServices;
+
+namespace AttentionKernels.Cpu;
+
+/// <summary>
+/// The CPU engine: exact attention, head scores and social bias in one pass over K and V, in O(S D) memory.
+/// </summary>
+/// <remarks>
+/// Phase 1 runs <see cref="AttentionBlock{V}"/> over blocks of query rows; rows of U leave class partials in scratch memory. Phase 2, only
+/// when there are roles, runs <see cref="SocialBiasEpilogue"/> over heads. Arguments are trusted: <see cref="AttentionProblem"/> says what they must
+/// be, and the operators check it.
+/// </remarks>
+public static unsafe class AttentionCpu
+{
+    /// <summary>Runs a call on the .NET thread pool, with scratch memory of its own.</summary>
+    /// <param name="problem">Shapes and tensors; its Output receives the result.</param>
+    /// <param name="bias">Roles and strength, and where scores go; <c>default</c> is plain attention.</param>
+    /// <param name="threads">Threads to use at most; 0: one for each processor.</param>
+    /// <param name="set">Instructions to use; null: <see cref="InstructionSets.Current"/>.</param>
+    public static void Run(in AttentionProblem problem, in SocialBias bias, int threads = 0, InstructionSet? set = null)
+    {
+        ThreadPoolWorkers workers = new(threads > 0 ? threads : Environment.ProcessorCount);
+        nuint bytes = ScratchBytes(problem, bias, workers.Degree);
+        void* scratch = NativeMemory.AlignedAlloc(bytes, ScratchCursor.Alignment);
+        try
+        {
+            Run(problem, bias, workers, scratch, bytes, set ?? InstructionSets.Current);
+        }
+        finally
+        {
+            NativeMemory.AlignedFree(scratch);
+        }
+    }
+
+    /// <summary>Scratch bytes that a call with up to <paramref name="degree"/> workers needs.</summary>
+    internal static nuint ScratchBytes(in AttentionProblem problem, in SocialBias bias, int degree)
+    {
+        ScratchCursor scratch = new(null);
+        Plan(problem, bias, degree, ref scratch);
+        return Math.Max(scratch.Used, ScratchCursor.Alignment);
+    }
+
+    /// <summary>Runs a call on borrowed threads and memory. <paramref name="scratch"/> is 64-byte aligned.</summary>
+    internal static void Run<TWorkers>(in AttentionProblem problem, in SocialBias bias, TWorkers workers, void* scratch, nuint bytes, InstructionSet set)
+        where TWorkers : IWorkers, allows ref struct
+    {
+        ScratchCursor cursor = new(scratch);
+        AttentionCall call = Plan(problem, bias, workers.Degree, ref cursor);
+        if (cursor.Used > bytes || ((nuint)scratch & (ScratchCursor.Alignment - 1)) != 0)
+        {
+            throw new ArgumentException($"scratch is {bytes} bytes at {(nuint)scratch:x}, expected {cursor.Used} bytes aligned to {ScratchCursor.Alignment}");
+        }
+        if (!bias.Keys.IsEmpty)
+        {
+            call.Plan.Fill(problem, bias);
+        }
+
+        call.Task = set switch
+        {
+            InstructionSet.Avx512 => &AttentionBlock<Vector512F>.Run,
+            InstructionSet.Avx2 => &AttentionBlock<Vector256F>.Run,
+            _ => &AttentionBlock<Vector128F>.Run,
+        };
+        RunPhase(&call, problem.Batch * problem.KvHeads * call.HeadBlocks * call.RowBlocks, workers);
+        if (!bias.Keys.IsEmpty)
+        {
+            call.Task = &SocialBiasEpilogue.Run;
+            RunPhase(&call, problem.Batch * problem.Heads, workers);
+        }
+    }
+
+    private static AttentionCall Plan(in AttentionProblem problem, in SocialBias bias, int degree, ref ScratchCursor scratch)
+    {
+        AttentionCall call = new() { Problem = problem, Bias = bias };
+        call.Spoken = RolePlan.CountSpoken(problem, bias);
+        call.RowsPerBlock = Math.Min(Math.Max(problem.QueryLength, 1), Gemm.Pitch);
+        call.HeadsPerBlock = call.Spoken > 0 ? 1 : Math.Min(problem.Heads / problem.KvHeads, Gemm.Pitch / call.RowsPerBlock);
+        if (!bias.Keys.IsEmpty)
+        {
+            call.Plan.Reserve(ref scratch, problem, bias, call.Spoken);
+            nuint rows = (nuint)problem.Heads * (nuint)call.Spoken;
+            nuint outputs = problem.Value.IsEmpty || bias.IsInert ? 0 : rows * (nuint)problem.ValueHeadSize * sizeof(float);
+            call.SpokenRows = (SpokenRow*)scratch.Take(rows * (nuint)sizeof(SpokenRow));
+            call.AlignedOutput = (float*)scratch.Take(outputs);
+            call.RestOutput = (float*)scratch.Take(outputs);
+            call.SpeakerMass = (float*)scratch.Take(rows * (nuint)bias.SpeakerCount * sizeof(float));
+        }
+
+        ScratchCursor one = new(null);
+        BlockMemory.At(ref one, problem, bias);
+        call.WorkerBytes = one.Used;
+        call.WorkerMemory = (byte*)scratch.Take(one.Used * (nuint)degree);
+        return call;
+    }
+
+    /// <summary>Hands the tasks out to at most as many workers as there is memory for; rethrows what a worker threw.</summary>
+    private static void RunPhase<TWorkers>(AttentionCall* call, int tasks, TWorkers workers)
+        where TWorkers : IWorkers, allows ref struct
+    {
+        call->TaskCount = tasks;
+        call->NextTask = 0;
+        workers.Run(&Work, call, Math.Min(tasks, workers.Degree));
+        if (call->Failure != 0)
+        {
+            GCHandle handle = GCHandle.FromIntPtr(call->Failure);
+            var exception = (Exception)handle.Target!;
+            handle.Free();
+            ExceptionDispatchInfo.Throw(exception);
+        }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static void Work(void* state, nuint worker)
+    {
+        var call = (AttentionCall*)state;
+        try
+        {
+            byte* memory = call->WorkerMemory + (worker * call->WorkerBytes);
+            for (int task; (task = Interlocked.Increment(ref call->NextTask) - 1) < call->TaskCount;)
+            {
+                call->Task(call, task, memory);
+            }
+        }
+        catch (Exception exception)
+        {
+            // No exception may cross into a native thread pool.
+            nint handle = GCHandle.ToIntPtr(GCHandle.Alloc(exception));
+            if (Interlocked.CompareExchange(ref call->Failure, handle, 0) != 0)
+            {
+                GCHandle.FromIntPtr(handle).Free();
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+namespace AttentionKernels.Cpu;
+
+/// <summary>A vector of float32 lanes: what the kernels need of an instruction set. Masks are vectors of all-ones or all-zero lanes.</summary>
+/// <typeparam name="V">The vector itself, so that every kernel is compiled for each width.</typeparam>
+internal unsafe interface IVector<V>
+    where V : struct, IVector<V>
+{
+    /// <summary>Lanes.</summary>
+    static abstract int Count { get; }
+
+    /// <summary>Rows of the widest register block, for <see cref="Gemm"/>: 2 * rows accumulators, 2 operands and a broadcast must fit the register file.</summary>
+    static abstract int BlockRows { get; }
+
+    static abstract V Load(float* source);
+
+    static abstract void Store(V value, float* target);
+
+    static abstract V Broadcast(float value);
+
+    /// <summary>a * b + c, fused where the processor can.</summary>
+    static abstract V MultiplyAdd(V a, V b, V c);
+
+    static abstract V Add(V a, V b);
+
+    static abstract V Subtract(V a, V b);
+
+    static abstract V Multiply(V a, V b);
+
+    static abstract V Divide(V a, V b);
+
+    static abstract V Abs(V a);
+
+    /// <summary>Maximum; unspecified where either is NaN.</summary>
+    static abstract V Max(V a, V b);
+
+    static abstract V LessThan(V a, V b);
+
+    static abstract V Equals(V a, V b);
+
+    /// <summary>a where the mask is set, else b.</summary>
+    static abstract V Select(V mask, V a, V b);
+
+    /// <summary>a with the sign of b.</summary>
+    static abstract V CopySign(V a, V b);
+
+    /// <summary>Whether every lane of a mask is set.</summary>
+    static abstract bool All(V mask);
+
+    /// <summary>Mask of the lanes whose bit is set; bit 0 is lane 0.</summary>
+    static abstract V Lanes(ulong bits);
+
+    /// <summary>Mask of the lanes with first[lane] &lt;= value &lt; end[lane].</summary>
+    static abstract V InRange(int* first, int* end, int value);
+
+    /// <summary>2^n for the integer n that was added to 1.5 * 2^23, i.e. sits in the low mantissa bits of <paramref name="shifted"/>; n in -126..127.</summary>
+    static abstract V PowerOfTwo(V shifted);
+}

@@ -1,0 +1,77 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace AttentionKernels.Cpu;
+
+/// <summary>4 float32 lanes of a 128-bit register.</summary>
+internal readonly unsafe struct Vector128F(Vector128<float> lane) : IVector<Vector128F>
+{
+    public readonly Vector128<float> Lane = lane;
+
+    public static int Count => 4;
+
+    /// <summary>8 accumulators of 16 (x86) or 32 (Arm) registers.</summary>
+    public static int BlockRows => 4;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128F Load(float* source) => new(Vector128.Load(source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(Vector128F value, float* target) => value.Lane.Store(target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128F Broadcast(float value) => new(Vector128.Create(value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128F MultiplyAdd(Vector128F a, Vector128F b, Vector128F c) => new(Vector128.MultiplyAddEstimate(a.Lane, b.Lane, c.Lane));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128F Add(Vector128F a, Vector128F b) => new(a.Lane + b.Lane);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128F Subtract(Vector128F a, Vector128F b) => new(a.Lane - b.Lane);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128F Multiply(Vector128F a, Vector128F b) => new(a.Lane * b.Lane);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128F Divide(Vector128F a, Vector128F b) => new(a.Lane / b.Lane);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128F Abs(Vector128F a) => new(Vector128.Abs(a.Lane));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128F Max(Vector128F a, Vector128F b) => new(Vector128.MaxNative(a.Lane, b.Lane));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128F LessThan(Vector128F a, Vector128F b) => new(Vector128.LessThan(a.Lane, b.Lane));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128F Equals(Vector128F a, Vector128F b) => new(Vector128.Equals(a.Lane, b.Lane));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128F Select(Vector128F mask, Vector128F a, Vector128F b) => new(Vector128.ConditionalSelect(mask.Lane, a.Lane, b.Lane));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128F CopySign(Vector128F a, Vector128F b) => new(Vector128.CopySign(a.Lane, b.Lane));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool All(Vector128F mask) => Vector128.EqualsAll(mask.Lane.AsInt32(), Vector128<int>.AllBitsSet);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128F Lanes(ulong bits)
+    {
+        Vector128<int> lane = Vector128.Create(1, 2, 4, 8);
+        return new(Vector128.Equals(Vector128.Create((int)bits) & lane, lane).AsSingle());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128F InRange(int* first, int* end, int value)
+    {
+        Vector128<int> v = Vector128.Create(value);
+        return new((Vector128.GreaterThanOrEqual(v, Vector128.Load(first)) & Vector128.LessThan(v, Vector128.Load(end))).AsSingle());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128F PowerOfTwo(Vector128F shifted) => new(((shifted.Lane.AsInt32() + Vector128.Create(127)) << 23).AsSingle());
+}

@@ -1,0 +1,28 @@
+using FsCheck;
+using FsCheck.Fluent;
+
+namespace AttentionKernels.Tests.Support;
+
+/// <summary>Runs FsCheck properties over <see cref="CaseSpec"/>s.</summary>
+internal static class Properties
+{
+    /// <summary>
+    /// Checks <paramref name="law"/> on random cases. ATTNK_CASE replays one; ATTNK_SEED=n explores other cases than the fixed ones, so that a
+    /// run of the suite does not depend on luck but more can be tried at will.
+    /// </summary>
+    public static void ForAll(int cases, Action<CaseSpec> law, ulong salt = 0, Func<CaseSpec, CaseSpec>? restrict = null)
+    {
+        if (Environment.GetEnvironmentVariable("ATTNK_CASE") is { Length: > 0 } text)
+        {
+            law(CaseSpec.Parse(text));
+            return;
+        }
+        ulong seed = ulong.TryParse(Environment.GetEnvironmentVariable("ATTNK_SEED"), out ulong given) ? given : 20251117;
+        Config config = Config.QuickThrowOnFailure.WithMaxTest(cases).WithReplay(seed + (2 * salt), 1);
+        Prop.ForAll(CaseSpec.Arbitrary, spec =>
+        {
+            law(restrict == null ? spec : restrict(spec));
+            return true;
+        }).Check(config);
+    }
+}

@@ -1,0 +1,53 @@
+namespace AttentionKernels.Tests.Support;
+
+/// <summary>
+/// When a result is right: its largest error against the float64 reference is at most twice that of plain attention in the same
+/// precision, plus the noise of one rounding. The rule is FlashAttention's; there is no constant to tune.
+/// </summary>
+internal static class Tolerance
+{
+    /// <param name="name">What is compared.</param>
+    /// <param name="actual">The engine's result.</param>
+    /// <param name="truth">The reference in float64.</param>
+    /// <param name="plain">
+    /// The same formula in float32, every sum started at different terms: one order alone can be exact by luck on a small case (a row with one key, say),
+    /// so the largest of their errors counts.
+    /// </param>
+    /// <param name="half">Whether results are rounded to float16.</param>
+    /// <param name="repro">Line that brings the case back.</param>
+    public static void Check(string name, float[] actual, double[] truth, float[][] plain, bool half, string repro)
+    {
+        Assert.True(truth.Length == actual.Length, $"{name}: {actual.Length} values, expected {truth.Length}; {repro}");
+        double budget = 2 * plain.Max(p => MaxError(p, truth, half)) + (2 * Noise(truth, half));
+        for (int i = 0; i < truth.Length; i++)
+        {
+            bool same = double.IsNaN(truth[i]) ? float.IsNaN(actual[i]) : Math.Abs(actual[i] - truth[i]) <= budget;
+            Assert.True(same, $"{name}[{i}] is {actual[i]:R}, expected {truth[i]:R} within {budget:E2} (error {Math.Abs(actual[i] - truth[i]):E2}); {repro}");
+        }
+    }
+
+    private static double MaxError(float[] values, double[] truth, bool half)
+    {
+        double max = 0;
+        for (int i = 0; i < truth.Length; i++)
+        {
+            double value = half ? (double)(Half)values[i] : values[i];
+            double error = Math.Abs(value - truth[i]);
+            max = error > max ? error : max;
+        }
+        return max;
+    }
+
+    /// <summary>max |(x + 0.3 - 0.3) - x|: what one addition loses at the size of the results.</summary>
+    private static double Noise(double[] truth, bool half)
+    {
+        double max = 0;
+        foreach (double x in truth)
+        {
+            double shifted = half ? (double)(Half)((Half)((Half)x + (Half)0.3f) - (Half)0.3f) : (float)((float)((float)x + 0.3f) - 0.3f);
+            double error = Math.Abs(shifted - x);
+            max = error > max ? error : max;
+        }
+        return max;
+    }
+}

@@ -68,6 +68,9 @@ public sealed record CaseSpec
 
     public bool Lengths { get; init; }
 
+    /// <summary>Keys of T that come as past keys; only when run as an operator.</summary>
+    public int Past { get; init; }
+
     public LayoutMode Layout { get; init; }
 
     public LogitMode Logits { get; init; }
@@ -136,6 +139,7 @@ public sealed record CaseSpec
             from biasPerHead in coin
             from sink in seldom
             from lengths in seldom
+            from past in Gen.Frequency((2, Gen.Constant(0)), (1, Gen.Choose(0, 100)))
             from layout in Gen.Elements(LayoutMode.HeadsFirst, LayoutMode.RowsFirst, LayoutMode.Padded)
             from logits in Gen.Frequency(
                 (5, Gen.Constant(LogitMode.Normal)), (1, Gen.Constant(LogitMode.Large)), (2, Gen.Constant(LogitMode.Sink)),
@@ -166,6 +170,7 @@ public sealed record CaseSpec
                 BiasPerHead = biasPerHead,
                 Sink = sink,
                 Lengths = lengths,
+                Past = keys * past / 100,
                 Layout = layout,
                 Logits = logits,
                 Roles = roles,
@@ -184,8 +189,8 @@ public sealed record CaseSpec
         [
             c with { B = 1 }, c with { Kv = 1 }, c with { Group = 1 }, c with { S = Math.Max(1, c.S / 2) }, c with { S = Math.Max(1, c.S - 1) },
             c with { T = Math.Max(c.Roles == RoleMode.Cross ? 1 : c.S, c.T / 2) }, c with { T = Math.Max(c.Roles == RoleMode.Cross ? 1 : c.S, c.T - 1) },
-            c with { D = 8 }, c with { Dv = 8 }, c with { D = 1 }, c with { Dv = 1 }, c with { Half = false }, c with { Causal = false }, c with { Window = 0 },
-            c with { Softcap = 0 }, c with { Bias = false }, c with { Sink = false }, c with { Lengths = false },
+            c with { D = c.D > 8 ? 8 : 1 }, c with { Dv = c.Dv > 8 ? 8 : 1 }, c with { Half = false }, c with { Causal = false }, c with { Window = 0 },
+            c with { Softcap = 0 }, c with { Bias = false }, c with { Sink = false }, c with { Lengths = false }, c with { Past = 0 },
             c with { Layout = LayoutMode.HeadsFirst }, c with { Logits = LogitMode.Normal }, c with { Roles = RoleMode.None },
             c with { Alpha = 1 }, c with { Clamp = false }, c with { ScoresIn = false }, c with { Speakers = 1 },
         ];

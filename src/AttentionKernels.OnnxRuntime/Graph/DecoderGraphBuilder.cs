@@ -1,3 +1,4 @@
+using AttentionKernels.OnnxRuntime.Interop;
 using Google.Protobuf;
 
 namespace AttentionKernels.OnnxRuntime.Graph;
@@ -65,8 +66,8 @@ internal sealed class DecoderGraphBuilder
     private void WriteDecoder()
     {
         string residual = _writer.Input("inputs_embeds", _writer.WeightType, Batch, Sequence, _config.Hidden);
-        string mask = _writer.Input("attention_mask", TensorProto.Types.DataType.Int64, Batch, Total);
-        string positions = _writer.Input("position_ids", TensorProto.Types.DataType.Int64, 3, Batch, Sequence);
+        string mask = _writer.Input("attention_mask", OnnxElementType.Int64, Batch, Total);
+        string positions = _writer.Input("position_ids", OnnxElementType.Int64, 3, Batch, Sequence);
         _writer.Output("logits", _writer.WeightType, Batch, Sequence, _config.Vocabulary);
 
         (string lastKeys, string totalKeys) = WriteLengths(mask);
@@ -98,7 +99,7 @@ internal sealed class DecoderGraphBuilder
     private (string LastKeys, string TotalKeys) WriteLengths(string mask)
     {
         const string name = "/model/attn_mask_reformat";
-        AttributeProto int32 = GraphWriter.Attribute("to", (long)TensorProto.Types.DataType.Int32);
+        AttributeProto int32 = GraphWriter.Attribute("to", (long)OnnxElementType.Int32);
         string one = _writer.Integers(name + "/one", 1);
 
         string count = _writer.Node("ReduceSum", name + "/ReduceSum", [mask, one], GraphWriter.Attribute("keepdims", 0));
@@ -122,7 +123,7 @@ internal sealed class DecoderGraphBuilder
             frequencies[(sections.AxisOf(i) * half) + i] = (float)Math.Pow(_config.RopeTheta, -2.0 * i / _config.HeadSize);
         }
 
-        string real = _writer.Node("Cast", name + "/positions/Cast", [positions], GraphWriter.Attribute("to", (long)TensorProto.Types.DataType.Float));
+        string real = _writer.Node("Cast", name + "/positions/Cast", [positions], GraphWriter.Attribute("to", (long)OnnxElementType.Float));
         string column = _writer.Node("Unsqueeze", name + "/positions/Unsqueeze", [real, _writer.Integers(name + "/last_axis", -1)]);
         string products = _writer.Node("Mul", name + "/Mul", [column, _writer.Floats(name + "/frequencies", [3, 1, 1, half], frequencies)]);
         string angles = _writer.Node("ReduceSum", name + "/ReduceSum", [products, _writer.Integers(name + "/first_axis", 0)], GraphWriter.Attribute("keepdims", 0));

@@ -1,3 +1,5 @@
+using AttentionKernels.OnnxRuntime.Interop;
+using AttentionKernels.OnnxRuntime.Ops;
 using Google.Protobuf;
 
 namespace AttentionKernels.OnnxRuntime.Graph;
@@ -14,18 +16,13 @@ namespace AttentionKernels.OnnxRuntime.Graph;
 /// </remarks>
 public static class SteeredAttentionRewriter
 {
-    /// <summary>Domain of the operator.</summary>
-    internal const string Domain = "ai.attentionkernels";
-
-    /// <summary>Name of the operator.</summary>
-    internal const string OpType = "SteeredAttention";
+    private const string OpType = "SteeredAttention";
 
     // Both operators have the same inputs up to head_sink.
-    private const int SharedInputs = 12;
-    private const int HeadScoresIn = 18;
+    private const int SharedInputs = SteeredAttentionOp.TokenModality;
 
     // Both have the same first three outputs.
-    private const int SharedOutputs = 3;
+    private const int SharedOutputs = SteeredAttentionOp.HeadScores;
 
     private static readonly string[] RoleInputs = ["token_modality", "token_speakers", "token_frames"];
 
@@ -177,14 +174,14 @@ public static class SteeredAttentionRewriter
     private static void Replace(AttentionNode attention, SteeringRewrite steering)
     {
         NodeProto node = attention.Node;
-        node.Domain = Domain;
+        node.Domain = AttentionKernelsOps.Domain;
         node.OpType = OpType;
 
         Resize(node.Input, SharedInputs);
         node.Input.AddRange(RoleInputs);
         if (steering.HeadScoresInput)
         {
-            Resize(node.Input, HeadScoresIn);
+            Resize(node.Input, SteeredAttentionOp.HeadScoresIn);
             node.Input.Add(HeadScoresInName(attention.Layer));
         }
         Resize(node.Output, SharedOutputs);
@@ -212,20 +209,20 @@ public static class SteeredAttentionRewriter
         const string total = "total_sequence_length";
         HashSet<string> taken = [.. GraphScope.In(model).SelectMany(scope => scope.Values())];
 
-        Add(model.Graph.Input, RoleInputs[0], TensorProto.Types.DataType.Uint8, batch, total);
-        Add(model.Graph.Input, RoleInputs[1], TensorProto.Types.DataType.Int64, batch, total);
-        Add(model.Graph.Input, RoleInputs[2], TensorProto.Types.DataType.Int32, batch, total, 2);
+        Add(model.Graph.Input, RoleInputs[0], OnnxElementType.UInt8, batch, total);
+        Add(model.Graph.Input, RoleInputs[1], OnnxElementType.Int64, batch, total);
+        Add(model.Graph.Input, RoleInputs[2], OnnxElementType.Int32, batch, total, 2);
         foreach (SteeredLayer layer in layers)
         {
             if (steering.HeadScoresInput)
             {
-                Add(model.Graph.Input, HeadScoresInName(layer.Index), TensorProto.Types.DataType.Float, batch, layer.Heads);
+                Add(model.Graph.Input, HeadScoresInName(layer.Index), OnnxElementType.Float, batch, layer.Heads);
             }
-            Add(model.Graph.Output, HeadScoresName(layer.Index), TensorProto.Types.DataType.Float, batch, layer.Heads);
-            Add(model.Graph.Output, AlignmentName(layer.Index), TensorProto.Types.DataType.Float, batch, layer.Heads, 4);
+            Add(model.Graph.Output, HeadScoresName(layer.Index), OnnxElementType.Float, batch, layer.Heads);
+            Add(model.Graph.Output, AlignmentName(layer.Index), OnnxElementType.Float, batch, layer.Heads, 4);
         }
 
-        void Add(IList<ValueInfoProto> values, string name, TensorProto.Types.DataType type, params ReadOnlySpan<object> shape)
+        void Add(IList<ValueInfoProto> values, string name, OnnxElementType type, params ReadOnlySpan<object> shape)
         {
             if (!taken.Add(name))
             {
@@ -237,11 +234,11 @@ public static class SteeredAttentionRewriter
 
     private static void ImportDomain(ModelProto model)
     {
-        if (model.OpsetImport.Any(opset => opset.Domain == Domain))
+        if (model.OpsetImport.Any(opset => opset.Domain == AttentionKernelsOps.Domain))
         {
-            throw new OnnxModelException($"The model imports the domain {Domain} already: has it been rewritten before? Rewrite the original.");
+            throw new OnnxModelException($"The model imports the domain {AttentionKernelsOps.Domain} already: has it been rewritten before? Rewrite the original.");
         }
-        model.OpsetImport.Add(new OperatorSetIdProto { Domain = Domain, Version = 1 });
+        model.OpsetImport.Add(new OperatorSetIdProto { Domain = AttentionKernelsOps.Domain, Version = 1 });
     }
 
     private static SteeredLayer Describe(AttentionNode attention) => new(attention.Layer, attention.Node.Name, (int)HeadCount(attention.Node));

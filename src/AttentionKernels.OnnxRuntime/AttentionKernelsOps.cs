@@ -22,7 +22,7 @@ public static unsafe class AttentionKernelsOps
     // A mark in the options themselves: ONNX Runtime would notice a second registration only when it makes a session, in its own words.
     private const string RegisteredKey = "ai.attentionkernels.registered";
 
-    private static readonly Lock _gate = new();
+    private static readonly Lock Gate = new();
     private static OrtDomain? _domain;
 
     /// <summary>Every operator, one entry for each element type.</summary>
@@ -89,7 +89,7 @@ public static unsafe class AttentionKernelsOps
 
     private static OrtDomain GetDomain(OrtApi api)
     {
-        lock (_gate)
+        lock (Gate)
         {
             return _domain ??= new OrtDomain(api, Domain, Ops);
         }

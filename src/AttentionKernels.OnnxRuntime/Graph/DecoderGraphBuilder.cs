@@ -1,3 +1,4 @@
+using AttentionKernels.OnnxRuntime.Interop;
 using Google.Protobuf;
 
 namespace AttentionKernels.OnnxRuntime.Graph;
@@ -65,8 +66,8 @@ internal sealed class DecoderGraphBuilder
     private void WriteDecoder()
     {
         string residual = _writer.Input("inputs_embeds", _writer.WeightType, Batch, Sequence, _config.Hidden);
-        string mask = _writer.Input("attention_mask", TensorProto.Types.DataType.Int64, Batch, Total);
-        string positions = _writer.Input("position_ids", TensorProto.Types.DataType.Int64, 3, Batch, Sequence);
+        string mask = _writer.Input("attention_mask", OnnxElementType.Int64, Batch, Total);
+        string positions = _writer.Input("position_ids", OnnxElementType.Int64, 3, Batch, Sequence);
         _writer.Output("logits", _writer.WeightType, Batch, Sequence, _config.Vocabulary);
 
         (string lastKeys, string totalKeys) = WriteLengths(mask);
@@ -75,24 +76,22 @@ internal sealed class DecoderGraphBuilder
         string keyShape = _writer.Integers("/model/rotary/key_shape", 0, 0, _config.KvHeads, _config.HeadSize);
         string flatShape = _writer.Integers("/model/rotary/flat_shape", 0, 0, -1);
 
-        // What the block before has computed is added where the next norm reads it: one operator does both.
-        string? update = null;
         for (int i = 0; i < _config.Layers; i++)
         {
             string layer = $"/model/layers.{i}";
             string attention = layer + "/attn";
 
-            (string x, residual) = WriteNorm(layer + "/input_layernorm", update, residual);
+            string x = WriteNorm(layer + "/input_layernorm", residual);
             string query = WriteRotated(attention + "/q_rotary", WriteProjection(attention + "/q_proj", x, _weights.Query(i)), queryShape, flatShape, cos, sin);
             string key = WriteRotated(attention + "/k_rotary", WriteProjection(attention + "/k_proj", x, _weights.Key(i)), keyShape, flatShape, cos, sin);
             string value = WriteProjection(attention + "/v_proj", x, _weights.Value(i));
             string heads = WriteAttention(i, attention, query, key, value, lastKeys, totalKeys);
-            update = WriteProjection(attention + "/o_proj", heads, _weights.AttentionOutput(i));
+            residual = _writer.Node("Add", attention + "/residual/Add", [residual, WriteProjection(attention + "/o_proj", heads, _weights.AttentionOutput(i))]);
 
-            (x, residual) = WriteNorm(layer + "/post_attention_layernorm", update, residual);
-            update = WriteFeedForward(layer + "/mlp", x, i);
+            x = WriteNorm(layer + "/post_attention_layernorm", residual);
+            residual = _writer.Node("Add", layer + "/mlp/residual/Add", [residual, WriteFeedForward(layer + "/mlp", x, i)]);
         }
-        (string final, _) = WriteNorm("/model/final_norm", update, residual);
+        string final = WriteNorm("/model/final_norm", residual);
         _writer.Node("", "MatMul", "/lm_head/MatMul", [final, Matrix("/lm_head", _weights.LanguageHead())], ["logits"]);
     }
 
@@ -100,7 +99,7 @@ internal sealed class DecoderGraphBuilder
     private (string LastKeys, string TotalKeys) WriteLengths(string mask)
     {
         const string name = "/model/attn_mask_reformat";
-        AttributeProto int32 = GraphWriter.Attribute("to", (long)TensorProto.Types.DataType.Int32);
+        AttributeProto int32 = GraphWriter.Attribute("to", (long)OnnxElementType.Int32);
         string one = _writer.Integers(name + "/one", 1);
 
         string count = _writer.Node("ReduceSum", name + "/ReduceSum", [mask, one], GraphWriter.Attribute("keepdims", 0));
@@ -124,7 +123,7 @@ internal sealed class DecoderGraphBuilder
             frequencies[(sections.AxisOf(i) * half) + i] = (float)Math.Pow(_config.RopeTheta, -2.0 * i / _config.HeadSize);
         }
 
-        string real = _writer.Node("Cast", name + "/positions/Cast", [positions], GraphWriter.Attribute("to", (long)TensorProto.Types.DataType.Float));
+        string real = _writer.Node("Cast", name + "/positions/Cast", [positions], GraphWriter.Attribute("to", (long)OnnxElementType.Float));
         string column = _writer.Node("Unsqueeze", name + "/positions/Unsqueeze", [real, _writer.Integers(name + "/last_axis", -1)]);
         string products = _writer.Node("Mul", name + "/Mul", [column, _writer.Floats(name + "/frequencies", [3, 1, 1, half], frequencies)]);
         string angles = _writer.Node("ReduceSum", name + "/ReduceSum", [products, _writer.Integers(name + "/first_axis", 0)], GraphWriter.Attribute("keepdims", 0));
@@ -198,23 +197,15 @@ internal sealed class DecoderGraphBuilder
         return WriteProjection(name + "/down_proj", product, _weights.Down(layer));
     }
 
-    /// <summary>Adds <paramref name="update"/> to the residual stream, if there is one, and normalizes.</summary>
-    private (string Normalized, string Residual) WriteNorm(string name, string? update, string residual)
+    /// <summary>Root-mean-square normalization of each row, times a weight.</summary>
+    private string WriteNorm(string name, string x)
     {
+        // Contributed by ONNX Runtime, but registered in ONNX's own domain. Its sibling that adds the residual in the same node
+        // gave wrong rows on ONNX Runtime 1.18 (with memory patterns, from the second run on).
         string weight = _writer.Weights(ParameterName(name) + ".weight", [_config.Hidden], _weights.Norm(name));
-        AttributeProto epsilon = GraphWriter.Attribute("epsilon", _config.RmsEpsilon);
-        if (update is null)
-        {
-            // ONNX Runtime registers this contributed operator in the domain of ONNX itself.
-            string output = _writer.Node(
-                "SimplifiedLayerNormalization", name + "/LayerNorm", [residual, weight],
-                epsilon, GraphWriter.Attribute("axis", -1), GraphWriter.Attribute("stash_type", 1));
-            return (output, residual);
-        }
-        string skip = name + "/SkipLayerNorm";
-        string[] outputs = [skip + "/output_0", "", "", skip + "/output_3"];
-        _writer.Node(GraphWriter.MicrosoftDomain, "SkipSimplifiedLayerNormalization", skip, [residual, update, weight], outputs, epsilon);
-        return (outputs[0], outputs[3]);
+        return _writer.Node(
+            "SimplifiedLayerNormalization", name + "/LayerNorm", [x, weight],
+            GraphWriter.Attribute("epsilon", _config.RmsEpsilon), GraphWriter.Attribute("axis", -1), GraphWriter.Attribute("stash_type", 1));
     }
 
     private string WriteProjection(string name, string x, Projection weights)

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using AttentionKernels.OnnxRuntime.Interop;
 using Google.Protobuf;
 
 namespace AttentionKernels.OnnxRuntime.Graph;
@@ -12,11 +13,11 @@ internal sealed class GraphWriter(GraphProto graph, ElementType type)
     public const string MicrosoftDomain = "com.microsoft";
 
     /// <summary>ONNX's number for the element type of the weights.</summary>
-    public TensorProto.Types.DataType WeightType { get; } =
-        type == ElementType.Float32 ? TensorProto.Types.DataType.Float : TensorProto.Types.DataType.Float16;
+    public OnnxElementType WeightType { get; } =
+        type == ElementType.Float32 ? OnnxElementType.Float : OnnxElementType.Float16;
 
     /// <summary>A tensor type. A dimension is a number or, as text, a symbol.</summary>
-    public static ValueInfoProto Value(string name, TensorProto.Types.DataType type, params ReadOnlySpan<object> shape)
+    public static ValueInfoProto Value(string name, OnnxElementType type, params ReadOnlySpan<object> shape)
     {
         TensorShapeProto dims = new();
         foreach (object dim in shape)
@@ -45,14 +46,14 @@ internal sealed class GraphWriter(GraphProto graph, ElementType type)
         new() { Name = name, Type = AttributeProto.Types.Kind.String, S = ByteString.CopyFromUtf8(value) };
 
     /// <summary>Declares a graph input and returns its name.</summary>
-    public string Input(string name, TensorProto.Types.DataType elementType, params ReadOnlySpan<object> shape)
+    public string Input(string name, OnnxElementType elementType, params ReadOnlySpan<object> shape)
     {
         graph.Input.Add(Value(name, elementType, shape));
         return name;
     }
 
     /// <summary>Declares a graph output.</summary>
-    public void Output(string name, TensorProto.Types.DataType elementType, params ReadOnlySpan<object> shape) =>
+    public void Output(string name, OnnxElementType elementType, params ReadOnlySpan<object> shape) =>
         graph.Output.Add(Value(name, elementType, shape));
 
     /// <summary>Adds an ONNX operator with one output, named after the node, and returns that name.</summary>
@@ -78,15 +79,15 @@ internal sealed class GraphWriter(GraphProto graph, ElementType type)
 
     /// <summary>Adds a constant list of integers and returns its name.</summary>
     public string Integers(string name, params ReadOnlySpan<long> values) =>
-        Constant(name, TensorProto.Types.DataType.Int64, [values.Length], MemoryMarshal.AsBytes(values).ToArray());
+        Constant(name, OnnxElementType.Int64, [values.Length], MemoryMarshal.AsBytes(values).ToArray());
 
     /// <summary>Adds a constant integer without dimensions and returns its name.</summary>
     public string Integer(string name, long value) =>
-        Constant(name, TensorProto.Types.DataType.Int64, [], MemoryMarshal.AsBytes([value]).ToArray());
+        Constant(name, OnnxElementType.Int64, [], MemoryMarshal.AsBytes([value]).ToArray());
 
     /// <summary>Adds a float32 constant, whatever the type of the weights, and returns its name.</summary>
     public string Floats(string name, ReadOnlySpan<long> shape, ReadOnlySpan<float> values) =>
-        Constant(name, TensorProto.Types.DataType.Float, shape, MemoryMarshal.AsBytes(values).ToArray());
+        Constant(name, OnnxElementType.Float, shape, MemoryMarshal.AsBytes(values).ToArray());
 
     /// <summary>Adds a constant in the type of the weights and returns its name.</summary>
     public string Weights(string name, ReadOnlySpan<long> shape, ReadOnlySpan<float> values)
@@ -104,7 +105,7 @@ internal sealed class GraphWriter(GraphProto graph, ElementType type)
         return Constant(name, WeightType, shape, bytes);
     }
 
-    private string Constant(string name, TensorProto.Types.DataType elementType, ReadOnlySpan<long> shape, byte[] bytes)
+    private string Constant(string name, OnnxElementType elementType, ReadOnlySpan<long> shape, byte[] bytes)
     {
         // Nobody else holds the array, so the tensor may keep it instead of a copy.
         TensorProto tensor = new() { Name = name, DataType = (int)elementType, RawData = UnsafeByteOperations.UnsafeWrap(bytes) };

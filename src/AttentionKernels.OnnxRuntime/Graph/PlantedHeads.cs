@@ -30,7 +30,7 @@ internal static class PlantedHeads
 
     // Logits of the sink. With 1600 other keys of logit variance about 1, mass outside the sink is 1600 e^(0.5 - z): a row keeps less than
     // 5e-5 per key from z = 10.4 on.
-    private const float WeakestSink = 8;
+    private const float WeakestSink = 9;
     private const float StrongestSink = 18;
 
     // One head in eight grounds, by up to this logit for a cell that belongs to the word's speaker alone.

@@ -39,6 +39,35 @@ internal sealed class SyntheticEmbeddings
         }
     }
 
+    /// <summary>The embeddings [T, Hidden] of a whole sequence, its first token marked.</summary>
+    /// <param name="tokenIds">[T] ids; those of visual tokens do not matter.</param>
+    /// <param name="modality">[T] values of <see cref="Modality"/>.</param>
+    /// <param name="speakers">[T] bit masks of speakers.</param>
+    public float[] Rows(ReadOnlySpan<int> tokenIds, ReadOnlySpan<byte> modality, ReadOnlySpan<long> speakers)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(modality.Length, tokenIds.Length);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(speakers.Length, tokenIds.Length);
+        float[] rows = new float[(long)tokenIds.Length * _config.Hidden];
+        int cell = 0;
+        for (int t = 0; t < tokenIds.Length; t++)
+        {
+            Span<float> row = rows.AsSpan(t * _config.Hidden, _config.Hidden);
+            if (modality[t] == (byte)Modality.Visual)
+            {
+                Visual(cell++, speakers[t], row);
+            }
+            else
+            {
+                Text(tokenIds[t], speakers[t], row);
+            }
+            if (t == 0)
+            {
+                MarkFirst(row);
+            }
+        }
+        return rows;
+    }
+
     private void Fill(SeededNoise noise, long index, long speakers, Span<float> row)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(row.Length, _config.Hidden);

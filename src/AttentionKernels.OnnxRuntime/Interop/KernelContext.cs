@@ -8,7 +8,7 @@ namespace AttentionKernels.OnnxRuntime.Interop;
 internal readonly unsafe ref struct KernelContext(OrtApi api, NodeContext* context)
 {
     // Stands for tensors without elements, for which ONNX Runtime may give null: null means absent here.
-    private static readonly void* _empty = NativeMemory.AlignedAlloc(ScratchBuffer.Alignment, ScratchBuffer.Alignment);
+    private static readonly void* Empty = NativeMemory.AlignedAlloc(ScratchBuffer.Alignment, ScratchBuffer.Alignment);
 
     private readonly OrtApi _api = api;
     private readonly NodeContext* _context = context;
@@ -122,7 +122,12 @@ internal readonly unsafe ref struct KernelContext(OrtApi api, NodeContext* conte
             return;
         }
         Loop loop = new() { Table = _api.Table, Body = body, State = state };
-        _api.Check(_api.Table->KernelContextParallelFor(_context, &RunBody, count, 0, &loop)); // 0: as many threads as there are
+        Status* status = _api.Table->KernelContextParallelFor(_context, &RunBody, count, 0, &loop); // 0: as many threads as there are
+        if (status != null && loop.Error != 0)
+        {
+            _api.Table->ReleaseStatus((Status*)loop.Error);
+        }
+        _api.Check(status);
         _api.Check((Status*)loop.Error);
     }
 
@@ -158,7 +163,7 @@ internal readonly unsafe ref struct KernelContext(OrtApi api, NodeContext* conte
     {
         void* data;
         _api.Check(_api.Table->GetTensorMutableData(value, &data));
-        return data == null && count == 0 ? _empty : data;
+        return data == null && count == 0 ? Empty : data;
     }
 
     private struct Loop

@@ -14,7 +14,7 @@ internal static unsafe partial class OnnxRuntimeLibrary
     /// <summary>The environment variable that names a library.</summary>
     public const string Variable = "ATTNK_ONNXRUNTIME";
 
-    private static readonly string[] _fileNames =
+    private static readonly string[] FileNames =
         OperatingSystem.IsWindows() ? ["onnxruntime.dll"]
         : OperatingSystem.IsMacOS() ? ["libonnxruntime.1.dylib", "libonnxruntime.dylib"]
         : ["libonnxruntime.so.1", "libonnxruntime.so"];
@@ -84,7 +84,7 @@ internal static unsafe partial class OnnxRuntimeLibrary
         }
         foreach (string folder in (string[])[directory, Path.Combine(directory, "runtimes", PortableRuntimeIdentifier(), "native")])
         {
-            foreach (string name in _fileNames)
+            foreach (string name in FileNames)
             {
                 string path = Path.Combine(folder, name);
                 if (exists(path))

@@ -10,8 +10,8 @@ internal sealed unsafe class OrtApi
     /// <summary>The API that is requested, and so the oldest release: 1.18.</summary>
     public const uint RequiredVersion = 18;
 
-    private static readonly Lock _gate = new();
-    private static readonly Dictionary<nint, OrtApi> _known = [];
+    private static readonly Lock Gate = new();
+    private static readonly Dictionary<nint, OrtApi> Known = [];
     private static OrtApi? _default;
 
     private OrtApi(OrtApiTable* table, string version, int minor)
@@ -48,7 +48,7 @@ internal sealed unsafe class OrtApi
     {
         get
         {
-            lock (_gate)
+            lock (Gate)
             {
                 return _default ??= FromBase(OnnxRuntimeLibrary.Load());
             }
@@ -59,9 +59,9 @@ internal sealed unsafe class OrtApi
     /// <exception cref="OrtException">The runtime is older than 1.18.</exception>
     public static OrtApi FromBase(OrtApiBase* apiBase)
     {
-        lock (_gate)
+        lock (Gate)
         {
-            if (!_known.TryGetValue((nint)apiBase, out OrtApi? api))
+            if (!Known.TryGetValue((nint)apiBase, out OrtApi? api))
             {
                 string version = Marshal.PtrToStringUTF8((nint)apiBase->GetVersionString()) ?? "";
                 int minor = CheckVersion(version);
@@ -71,7 +71,7 @@ internal sealed unsafe class OrtApi
                     throw TooOld(version);
                 }
                 api = new OrtApi(table, version, minor);
-                _known.Add((nint)apiBase, api);
+                Known.Add((nint)apiBase, api);
             }
             return api;
         }

@@ -8,7 +8,7 @@ namespace AttentionKernels.OnnxRuntime.Interop;
 /// </summary>
 internal sealed unsafe class OrtEnvironment
 {
-    private static readonly Lock _gate = new();
+    private static readonly Lock Gate = new();
     private static OrtEnvironment? _default;
 
     private OrtEnvironment(OrtApi api, OrtLogSeverity severity)
@@ -29,7 +29,7 @@ internal sealed unsafe class OrtEnvironment
     /// <exception cref="OrtException">There is no usable ONNX Runtime.</exception>
     public static OrtEnvironment Get(OrtLogSeverity severity = OrtLogSeverity.Error)
     {
-        lock (_gate)
+        lock (Gate)
         {
             return _default ??= new OrtEnvironment(OrtApi.Default, severity);
         }

@@ -22,17 +22,29 @@ internal sealed unsafe class OrtSessionOptions : SafeHandle
     /// <summary>Threads that one node may use; 0: one per core; 1: only the thread that calls Run.</summary>
     public int IntraOpThreads
     {
-        set => _api.Check(_api.Table->SetIntraOpNumThreads(Open(), value));
+        set
+        {
+            using HandleUse use = new(this);
+            _api.Check(_api.Table->SetIntraOpNumThreads((SessionOptions*)use.Pointer, value));
+        }
     }
 
     public OrtGraphOptimization Optimization
     {
-        set => _api.Check(_api.Table->SetSessionGraphOptimizationLevel(Open(), value));
+        set
+        {
+            using HandleUse use = new(this);
+            _api.Check(_api.Table->SetSessionGraphOptimizationLevel((SessionOptions*)use.Pointer, value));
+        }
     }
 
     public OrtLogSeverity LogSeverity
     {
-        set => _api.Check(_api.Table->SetSessionLogSeverityLevel(Open(), value));
+        set
+        {
+            using HandleUse use = new(this);
+            _api.Check(_api.Table->SetSessionLogSeverityLevel((SessionOptions*)use.Pointer, value));
+        }
     }
 
     /// <summary>Where a session writes its optimised graph.</summary>
@@ -40,28 +52,24 @@ internal sealed unsafe class OrtSessionOptions : SafeHandle
     {
         set
         {
+            using HandleUse use = new(this);
             using NativeText path = NativeText.Path(value);
-            _api.Check(_api.Table->SetOptimizedModelFilePath(Open(), path.Pointer));
+            _api.Check(_api.Table->SetOptimizedModelFilePath((SessionOptions*)use.Pointer, path.Pointer));
         }
     }
 
     /// <summary>Sets an entry of the session's configuration, as "session.intra_op.allow_spinning" to "0".</summary>
     public void AddConfigEntry(string key, string value)
     {
+        using HandleUse use = new(this);
         using NativeText nativeKey = NativeText.Utf8(key);
         using NativeText nativeValue = NativeText.Utf8(value);
-        _api.Check(_api.Table->AddSessionConfigEntry(Open(), nativeKey.Pointer, nativeValue.Pointer));
+        _api.Check(_api.Table->AddSessionConfigEntry((SessionOptions*)use.Pointer, nativeKey.Pointer, nativeValue.Pointer));
     }
 
     protected override bool ReleaseHandle()
     {
         _api.Table->ReleaseSessionOptions((SessionOptions*)handle);
         return true;
-    }
-
-    private SessionOptions* Open()
-    {
-        ObjectDisposedException.ThrowIf(IsClosed, this);
-        return (SessionOptions*)handle;
     }
 }

@@ -122,13 +122,7 @@ internal sealed unsafe class SteeredAttentionKernel(SteeredAttentionOp op) : Cus
             problem.Query = RotateQuery(problem, rotary, offsets, (float*)rotated.Data);
         }
 
-        if (bias.Keys.IsEmpty)
-        {
-            Clear(bias.HeadScores, (long)batch * heads);
-            Clear(bias.Alignment, (long)batch * heads * 4);
-            bias = default;
-        }
-        else if (bias.IsInert && bias.HeadScores == null && bias.Alignment == null)
+        if (bias.IsInert && bias.HeadScores == null && bias.Alignment == null)
         {
             bias = default;
         }
@@ -152,14 +146,6 @@ internal sealed unsafe class SteeredAttentionKernel(SteeredAttentionOp op) : Cus
             }
         }
         return rotated;
-    }
-
-    private static void Clear(float* values, long count)
-    {
-        if (values != null)
-        {
-            new Span<float>(values, checked((int)count)).Clear();
-        }
     }
 
     /// <summary>attention_bias [B or 1, H or 1, S, T].</summary>

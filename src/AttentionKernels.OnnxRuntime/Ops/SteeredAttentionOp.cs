@@ -84,9 +84,11 @@ internal sealed class SteeredAttentionOp(OnnxElementType type) : CustomOp
             room = context.Input(PastKey) == null ? value.Shape[1] : room;
         }
         OnnxDimension batch = query.Shape[0], hidden = valueSize.Value >= 0 ? heads * valueSize.Value : OnnxDimension.Unknown;
-        context.SetOutput(Output, type, batch, query.Shape[1], hidden);
-        context.SetOutput(PresentKey, type, batch, kvHeads, room, headSize);
-        context.SetOutput(PresentValue, type, batch, kvHeads, room, valueSize);
+        // The type of the node, not of this overload: ONNX Runtime asks the first overload for all of them.
+        OnnxElementType tensors = query.ElementType;
+        context.SetOutput(Output, tensors, batch, query.Shape[1], hidden);
+        context.SetOutput(PresentKey, tensors, batch, kvHeads, room, headSize);
+        context.SetOutput(PresentValue, tensors, batch, kvHeads, room, valueSize);
         context.SetOutput(HeadScores, OnnxElementType.Float, batch, heads);
         context.SetOutput(Alignment, OnnxElementType.Float, batch, heads, 4);
     }

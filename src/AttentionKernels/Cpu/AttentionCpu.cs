@@ -9,7 +9,7 @@ namespace AttentionKernels.Cpu;
 /// </summary>
 /// <remarks>
 /// Phase 1 runs <see cref="AttentionBlock{V}"/> over blocks of query rows; rows of U leave class partials in scratch memory. Phase 2, only
-/// when there are roles, runs <see cref="SocialBiasEpilogue"/> over heads. Arguments are trusted: <see cref="AttentionProblem"/> says what they must
+/// when there are rows of U, runs <see cref="SocialBiasEpilogue"/> over heads. Arguments are trusted: <see cref="AttentionProblem"/> says what they must
 /// be, and the operators check it.
 /// </remarks>
 public static unsafe class AttentionCpu
@@ -52,9 +52,13 @@ public static unsafe class AttentionCpu
         {
             throw new ArgumentException($"scratch is {bytes} bytes at {(nuint)scratch:x}, expected {cursor.Used} bytes aligned to {ScratchCursor.Alignment}");
         }
-        if (!bias.Keys.IsEmpty)
+        if (call.Spoken > 0)
         {
             call.Plan.Fill(problem, bias);
+        }
+        else
+        {
+            ClearResults(problem, bias);
         }
 
         call.Task = set switch
@@ -64,10 +68,27 @@ public static unsafe class AttentionCpu
             _ => &AttentionBlock<Vector128F>.Run,
         };
         RunPhase(&call, problem.Batch * problem.KvHeads * call.HeadBlocks * call.RowBlocks, workers);
-        if (!bias.Keys.IsEmpty)
+        if (call.Spoken > 0)
         {
             call.Task = &SocialBiasEpilogue.Run;
             RunPhase(&call, problem.Batch * problem.Heads, workers);
+        }
+    }
+
+    /// <summary>Scores of a call without rows of U, such as a decode step, which runs as plain attention.</summary>
+    private static void ClearResults(in AttentionProblem problem, in SocialBias bias)
+    {
+        nuint heads = (nuint)problem.Batch * (nuint)problem.Heads;
+        Clear(bias.HeadScores, heads);
+        Clear(bias.Alignment, heads * 4);
+        Clear(bias.SpeakerScores, heads * (nuint)bias.SpeakerCount);
+
+        static void Clear(float* values, nuint count)
+        {
+            if (values != null)
+            {
+                NativeMemory.Clear(values, count * sizeof(float));
+            }
         }
     }
 
@@ -77,7 +98,7 @@ public static unsafe class AttentionCpu
         call.Spoken = RolePlan.CountSpoken(problem, bias);
         call.RowsPerBlock = Math.Min(Math.Max(problem.QueryLength, 1), Gemm.Pitch);
         call.HeadsPerBlock = call.Spoken > 0 ? 1 : Math.Min(problem.Heads / problem.KvHeads, Gemm.Pitch / call.RowsPerBlock);
-        if (!bias.Keys.IsEmpty)
+        if (call.Spoken > 0)
         {
             call.Plan.Reserve(ref scratch, problem, bias, call.Spoken);
             nuint rows = (nuint)problem.Heads * (nuint)call.Spoken;

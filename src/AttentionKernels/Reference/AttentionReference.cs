@@ -239,9 +239,20 @@ public static class AttentionReference
         }
     }
 
-    private static T[][] Rows<T>(TensorView tensor, int b, int h, int rows, int size)
-        where T : IFloatingPointIeee754<T> =>
-        [.. Enumerable.Range(0, rows).Select(s => Enumerable.Range(0, size).Select(d => T.CreateChecked(tensor.Load(b, h, s, d))).ToArray())];
+    private static T[][] Rows<T>(in TensorView tensor, int b, int h, int rows, int size)
+        where T : IFloatingPointIeee754<T>
+    {
+        var result = new T[rows][];
+        for (int s = 0; s < rows; s++)
+        {
+            result[s] = new T[size];
+            for (int d = 0; d < size; d++)
+            {
+                result[s][d] = T.CreateChecked(tensor.Load(b, h, s, d));
+            }
+        }
+        return result;
+    }
 
     /// <summary>Mean of the probabilities over a set of (row, key) pairs; 0 when it is empty.</summary>
     private static T MeanOverPairs<T>(T[][] probabilities, Func<int, int, bool> contains, int rotation)

@@ -9,36 +9,32 @@ internal static class JsonFault
     {
         string place = e.Path is null or "$" ? "" : e.Path.TrimStart('$').TrimStart('.') + ": ";
         string line = e.LineNumber is long number ? $"line {number + 1}, byte {e.BytePositionInLine + 1}: " : "";
-        return line + place + Fault(e.Message);
+        return line + place + Fault(e);
     }
 
-    // The runtime's messages speak of .NET types and repeat the place; a message that has changed is passed on as it is.
-    private static string Fault(string message)
+    // The runtime's messages speak of .NET types and repeat the place. One that is not known here is passed on as it is.
+    private static string Fault(JsonException e)
     {
-        string text = Before(Before(message, " Path: "), " LineNumber: ");
+        string text = Before(Before(e.Message, " Path: "), " LineNumber: ");
+        string cause = e.InnerException?.Message ?? "";
         string[] quoted = text.Split('\'');
-        if (text.Contains("could not be mapped to any .NET member", StringComparison.Ordinal) && quoted.Length > 1)
+        return text switch
         {
-            return $"unknown field '{quoted[1]}'";
-        }
-        if (text.Contains("missing required properties", StringComparison.Ordinal))
-        {
-            int colon = text.IndexOf("including:", StringComparison.Ordinal);
-            return colon < 0 ? text : $"missing {text[(colon + "including:".Length)..].Trim().TrimEnd('.')}";
-        }
-        if (text.Contains("could not be converted to System.", StringComparison.Ordinal))
-        {
-            return text.Contains("System.String", StringComparison.Ordinal) ? "expected a string"
-                : text.Contains("System.Int32", StringComparison.Ordinal) ? "expected a whole number"
-                : text.Contains("System.Double", StringComparison.Ordinal) ? "expected a number"
-                : "expected a list";
-        }
-        if (text.Contains("could not be converted to AttentionKernels.", StringComparison.Ordinal))
-        {
-            return "expected an object";
-        }
-        return text;
+            _ when Has(text, "could not be mapped to any .NET member") && quoted.Length > 1 => $"unknown field '{quoted[1]}'",
+            _ when Has(text, "Duplicate property") && quoted.Length > 1 => $"field '{quoted[1]}' stands twice",
+            _ when Has(text, "missing required properties including:") => $"missing {text[(text.IndexOf(':', StringComparison.Ordinal) + 1)..].Trim().TrimEnd('.')}",
+            _ when Has(text, "allow null") => "is null, expected a value",
+            _ when Has(cause, "as a string") => "expected a string",
+            _ when Has(cause, "Int32") => "expected a whole number",
+            _ when Has(cause, "as a number") || Has(cause, "Double") => "expected a number",
+            _ when cause.Length > 0 => cause,
+            _ when Has(text, "could not be converted to System.Collections.") => "expected a list",
+            _ when Has(text, "could not be converted to AttentionKernels.") => "expected an object",
+            _ => text,
+        };
     }
+
+    private static bool Has(string text, string part) => text.Contains(part, StringComparison.Ordinal);
 
     private static string Before(string text, string mark)
     {

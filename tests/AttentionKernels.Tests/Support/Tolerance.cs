@@ -1,8 +1,8 @@
 namespace AttentionKernels.Tests.Support;
 
 /// <summary>
-/// When a result is right: its largest error against the float64 reference is at most twice that of plain attention in the same
-/// precision, plus the noise of one rounding. The rule is FlashAttention's; there is no constant to tune.
+/// When a result is right: its largest error against the float64 reference is at most twice (with soft-cap: three times) that of plain
+/// attention in the same precision, plus the noise of one rounding. The rule is FlashAttention's; there is no constant to tune.
 /// </summary>
 internal static class Tolerance
 {
@@ -14,11 +14,12 @@ internal static class Tolerance
     /// so the largest of their errors counts.
     /// </param>
     /// <param name="half">Whether results are rounded to float16.</param>
+    /// <param name="softcap">Whether logits are soft-capped.</param>
     /// <param name="repro">Line that brings the case back.</param>
-    public static void Check(string name, float[] actual, double[] truth, float[][] plain, bool half, string repro)
+    public static void Check(string name, float[] actual, double[] truth, float[][] plain, bool half, bool softcap, string repro)
     {
         Assert.True(truth.Length == actual.Length, $"{name}: {actual.Length} values, expected {truth.Length}; {repro}");
-        double budget = 2 * plain.Max(p => MaxError(p, truth, half)) + (2 * Noise(truth, half));
+        double budget = ((softcap ? 3 : 2) * plain.Max(p => MaxError(p, truth, half))) + (2 * Noise(truth, half));
         for (int i = 0; i < truth.Length; i++)
         {
             bool same = double.IsNaN(truth[i]) ? float.IsNaN(actual[i]) : Math.Abs(actual[i] - truth[i]) <= budget;

@@ -6,9 +6,9 @@ namespace AttentionKernels.Tests.OnnxRuntime.Interop;
 /// <summary>Custom ops through a real session.</summary>
 public sealed class CustomOpTests
 {
-    private static readonly float[] _x = [0, 1, 2, 3, 4, 5];
-    private static readonly float[] _gain = [1, 2, 1, 2, 1, 2];
-    private static readonly float[] _bias = [10, 20, 30, 40, 50, 60];
+    private static readonly float[] X = [0, 1, 2, 3, 4, 5];
+    private static readonly float[] Gain = [1, 2, 1, 2, 1, 2];
+    private static readonly float[] Bias = [10, 20, 30, 40, 50, 60];
 
     [Theory]
     [InlineData("x,gain,bias", "y,largest", new float[] { 10, 23, 33, 49, 56, 75 })]
@@ -19,9 +19,9 @@ public sealed class CustomOpTests
     {
         string[] nodeInputs = inputs.Split(',');
         using OrtSession session = TestSession.Create(TestSession.ScaleAdd(nodeInputs, outputs.Split(','), new() { ["scale"] = 1.5f }));
-        using OrtTensor x = OrtTensor.Over(_x, 2, 3);
-        using OrtTensor gain = OrtTensor.Over(_gain, 2, 3);
-        using OrtTensor bias = OrtTensor.Over(_bias, 2, 3);
+        using OrtTensor x = OrtTensor.Over(X, 2, 3);
+        using OrtTensor gain = OrtTensor.Over(Gain, 2, 3);
+        using OrtTensor bias = OrtTensor.Over(Bias, 2, 3);
         Dictionary<string, OrtTensor> all = new() { ["x"] = x, ["gain"] = gain, ["bias"] = bias };
         Dictionary<string, OrtTensor> feeds = all.Where(f => nodeInputs.Contains(f.Key)).ToDictionary();
 
@@ -93,13 +93,13 @@ public sealed class CustomOpTests
         int calls = 0;
         ScaleAddOp op = new() { OnCompute = () => _ = calls++ == 0 ? throw new InvalidDataException("ünlucky") : 0 };
         using OrtSession session = TestSession.Create(TestSession.ScaleAdd(["x"], ["y"]), op);
-        using OrtTensor x = OrtTensor.Over(_x, 2, 3);
+        using OrtTensor x = OrtTensor.Over(X, 2, 3);
         Dictionary<string, OrtTensor> feeds = new() { ["x"] = x };
 
         OrtException e = Assert.Throws<OrtException>(() => session.Run(feeds, "y"));
         Assert.Contains("ScaleAdd node 'node0': InvalidDataException: ünlucky", e.Message, StringComparison.Ordinal);
         using OrtTensor y = session.Run(feeds, "y")[0];
-        Assert.Equal(_x, y.Span<float>().ToArray());
+        Assert.Equal(X, y.Span<float>().ToArray());
     }
 
     [Fact]
@@ -107,7 +107,7 @@ public sealed class CustomOpTests
     {
         ScaleAddOp op = new() { OnCompute = () => throw new SilentException() };
         using OrtSession session = TestSession.Create(TestSession.ScaleAdd(["x"], ["y"]), op);
-        using OrtTensor x = OrtTensor.Over(_x, 2, 3);
+        using OrtTensor x = OrtTensor.Over(X, 2, 3);
         OrtException e = Assert.Throws<OrtException>(() => session.Run(new Dictionary<string, OrtTensor> { ["x"] = x }, "y"));
         Assert.Contains("could not be formatted", e.Message, StringComparison.Ordinal);
     }
@@ -128,9 +128,9 @@ public sealed class CustomOpTests
     {
         ScaleAddOp op = new() { OnInfer = _ => throw new InvalidOperationException("no shape today") };
         using OrtSession session = TestSession.Create(TestSession.ScaleAdd(["x"], ["y"]), op);
-        using OrtTensor x = OrtTensor.Over(_x, 2, 3);
+        using OrtTensor x = OrtTensor.Over(X, 2, 3);
         using OrtTensor y = session.Run(new Dictionary<string, OrtTensor> { ["x"] = x }, "y")[0];
-        Assert.Equal(_x, y.Span<float>().ToArray());
+        Assert.Equal(X, y.Span<float>().ToArray());
     }
 
     [Fact]
@@ -175,9 +175,9 @@ public sealed class CustomOpTests
         };
         using OrtSession session = TestSession.Create(model, new ScaleAddOp() { OnInfer = seen.Add });
         Assert.All(seen, text => Assert.StartsWith("1 Float [] none", text, StringComparison.Ordinal));
-        using OrtTensor x = OrtTensor.Over(_x, 2, 3);
+        using OrtTensor x = OrtTensor.Over(X, 2, 3);
         using OrtTensor y = session.Run(new Dictionary<string, OrtTensor> { ["x"] = x }, "y")[0];
-        Assert.Equal(_x, y.Span<float>().ToArray());
+        Assert.Equal(X, y.Span<float>().ToArray());
     }
 
     [Fact]
@@ -210,7 +210,6 @@ public sealed class CustomOpTests
     [Fact]
     public void Sessions_Free_Their_Kernels()
     {
-        // The kernel holds its op, and nobody else does once the session is gone except the descriptor; so watch the kernels.
         List<WeakReference> kernels = [];
         CountingOp op = new(kernels);
         OrtDomain domain = new(OrtApi.Default, "test.counting", op);
@@ -234,11 +233,11 @@ public sealed class CustomOpTests
                 Op = "Counting",
                 NodeInputs = ["x"],
                 NodeOutputs = ["y"],
-                GraphInputs = [("x", OnnxElementType.Int64, [1L])],
-                GraphOutputs = [("y", OnnxElementType.Int64, [1L])],
+                GraphInputs = [("x", OnnxElementType.Int64, [])],
+                GraphOutputs = [("y", OnnxElementType.Int64, [])],
             }.ToBytes();
             using OrtSession session = new(model, options);
-            using OrtTensor x = OrtTensor.Over([41L], 1);
+            using OrtTensor x = OrtTensor.Over([41L]);
             using OrtTensor y = session.Run(new Dictionary<string, OrtTensor> { ["x"] = x }, "y")[0];
             Assert.Equal(42, y.Span<long>()[0]);
         }
@@ -286,7 +285,7 @@ public sealed class CustomOpTests
     public void Compute_Allocates_Nothing_Managed()
     {
         using OrtSession session = TestSession.Create(TestSession.ScaleAdd(["x", "gain", "bias"], ["y", "largest"]));
-        using OrtTensor x = OrtTensor.Over(_x, 2, 3);
+        using OrtTensor x = OrtTensor.Over(X, 2, 3);
         Dictionary<string, OrtTensor> feeds = new() { ["x"] = x, ["gain"] = x, ["bias"] = x };
         for (int round = 0; round < 3; round++)
         {
@@ -339,7 +338,7 @@ public sealed class CustomOpTests
         public override string Message => throw new InvalidOperationException();
     }
 
-    /// <summary>y = x + 1.</summary>
+    /// <summary>y = x + 1 for a scalar x.</summary>
     private sealed class CountingOp(List<WeakReference> kernels) : CustomOp
     {
         public override string Name => "Counting";
@@ -355,7 +354,7 @@ public sealed class CustomOpTests
             return kernel;
         }
 
-        public override void InferShapes(in ShapeInferenceContext context) => context.SetOutput(0, OnnxElementType.Int64, 1);
+        public override void InferShapes(in ShapeInferenceContext context) => context.SetOutput(0, OnnxElementType.Int64);
 
         private sealed unsafe class Kernel : CustomOpKernel
         {

@@ -8,10 +8,10 @@ namespace AttentionKernels.Tests.OnnxRuntime.Interop;
 /// <summary>Which ONNX Runtime is used, and what is said when none can be.</summary>
 public sealed unsafe class OnnxRuntimeLibraryTests
 {
-    private static readonly string _root = OperatingSystem.IsWindows() ? @"C:\" : "/";
-    private static readonly string _app = Path.Combine(_root, "app");
-    private static readonly string _wanted = Path.Combine(_root, "wanted", "libonnxruntime.so");
-    private static readonly string _fileName =
+    private static readonly string Root = OperatingSystem.IsWindows() ? @"C:\" : "/";
+    private static readonly string App = Path.Combine(Root, "app");
+    private static readonly string Wanted = Path.Combine(Root, "wanted", "libonnxruntime.so");
+    private static readonly string FileName =
         OperatingSystem.IsWindows() ? "onnxruntime.dll" : OperatingSystem.IsMacOS() ? "libonnxruntime.1.dylib" : "libonnxruntime.so.1";
 
     [Theory]
@@ -23,43 +23,43 @@ public sealed unsafe class OnnxRuntimeLibraryTests
     [InlineData("onnxruntime.dll")]
     public void A_Loaded_Library_Wins(string name)
     {
-        string loaded = Path.Combine(_root, "host", name);
-        string[] modules = [Path.Combine(_root, "lib", "libc.so.6"), Path.Combine(_root, "host", "libonnxruntime_providers_shared.so"), loaded, loaded];
-        Assert.Equal(loaded, OnnxRuntimeLibrary.Find(modules, _wanted, _app, _ => true));
+        string loaded = Path.Combine(Root, "host", name);
+        string[] modules = [Path.Combine(Root, "lib", "libc.so.6"), Path.Combine(Root, "host", "libonnxruntime_providers_shared.so"), loaded, loaded];
+        Assert.Equal(loaded, OnnxRuntimeLibrary.Find(modules, Wanted, App, _ => true));
     }
 
     [Fact]
     public void Several_Loaded_Libraries_Need_The_Variable()
     {
-        string[] modules = [Path.Combine(_root, "other", "libonnxruntime.so.1"), _wanted];
-        OrtException e = Assert.Throws<OrtException>(() => OnnxRuntimeLibrary.Find(modules, null, _app, _ => true));
+        string[] modules = [Path.Combine(Root, "other", "libonnxruntime.so.1"), Wanted];
+        OrtException e = Assert.Throws<OrtException>(() => OnnxRuntimeLibrary.Find(modules, null, App, _ => true));
         Assert.Contains(modules[0], e.Message, StringComparison.Ordinal);
         Assert.Contains("set ATTNK_ONNXRUNTIME", e.Message, StringComparison.Ordinal);
-        Assert.Equal(_wanted, OnnxRuntimeLibrary.Find(modules, _wanted, _app, _ => true));
+        Assert.Equal(Wanted, OnnxRuntimeLibrary.Find(modules, Wanted, App, _ => true));
     }
 
     [Fact]
     public void The_Variable_Wins_Over_The_File_Beside_The_Application()
     {
-        Assert.Equal(_wanted, OnnxRuntimeLibrary.Find([], _wanted, _app, _ => true));
-        OrtException e = Assert.Throws<OrtException>(() => OnnxRuntimeLibrary.Find([], _wanted, _app, path => path != _wanted));
-        Assert.Contains($"'{_wanted}', which does not exist", e.Message, StringComparison.Ordinal);
+        Assert.Equal(Wanted, OnnxRuntimeLibrary.Find([], Wanted, App, _ => true));
+        OrtException e = Assert.Throws<OrtException>(() => OnnxRuntimeLibrary.Find([], Wanted, App, path => path != Wanted));
+        Assert.Contains($"'{Wanted}', which does not exist", e.Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void The_File_Beside_The_Application_Wins_Over_The_NuGet_Folder()
     {
-        string beside = Path.Combine(_app, _fileName);
-        Assert.Equal(beside, OnnxRuntimeLibrary.Find([], "", _app, _ => true));
-        string found = OnnxRuntimeLibrary.Find([], null, _app, path => path.Contains("runtimes", StringComparison.Ordinal));
-        Assert.StartsWith(Path.Combine(_app, "runtimes"), found, StringComparison.Ordinal);
-        Assert.EndsWith(Path.Combine("native", _fileName), found, StringComparison.Ordinal);
+        string beside = Path.Combine(App, FileName);
+        Assert.Equal(beside, OnnxRuntimeLibrary.Find([], "", App, _ => true));
+        string found = OnnxRuntimeLibrary.Find([], null, App, path => path.Contains("runtimes", StringComparison.Ordinal));
+        Assert.StartsWith(Path.Combine(App, "runtimes"), found, StringComparison.Ordinal);
+        Assert.EndsWith(Path.Combine("native", FileName), found, StringComparison.Ordinal);
     }
 
     [Fact]
     public void Missing_Library_Names_The_Remedy()
     {
-        OrtException e = Assert.Throws<OrtException>(() => OnnxRuntimeLibrary.Find([], null, _app, _ => false));
+        OrtException e = Assert.Throws<OrtException>(() => OnnxRuntimeLibrary.Find([], null, App, _ => false));
         Assert.Equal(OrtErrorCode.NoSuchFile, e.Code);
         Assert.Contains("set ATTNK_ONNXRUNTIME to the path of one (1.18 or later)", e.Message, StringComparison.Ordinal);
     }
@@ -98,7 +98,7 @@ public sealed unsafe class OnnxRuntimeLibraryTests
         string? before = Environment.GetEnvironmentVariable(OnnxRuntimeLibrary.Variable);
         try
         {
-            Environment.SetEnvironmentVariable(OnnxRuntimeLibrary.Variable, _wanted);
+            Environment.SetEnvironmentVariable(OnnxRuntimeLibrary.Variable, Wanted);
             Assert.Same(api, OrtApi.FromBase(OnnxRuntimeLibrary.Load()));
         }
         finally

@@ -5,7 +5,7 @@ namespace AttentionKernels.Tests.OnnxRuntime.Interop;
 /// <summary>Sessions of one ScaleAdd node.</summary>
 internal static class TestSession
 {
-    private static readonly Lazy<OrtDomain> _domain =
+    private static readonly Lazy<OrtDomain> Domain =
         new(() => new OrtDomain(OrtApi.Default, ScaleAddOp.DomainName, new ScaleAddOp(), new ScaleAddOp(OnnxElementType.Float16)));
 
     /// <summary>A session that runs quietly: the errors that tests cause are not logged.</summary>
@@ -14,7 +14,7 @@ internal static class TestSession
     public static OrtSession Create(OneNodeModel model, ScaleAddOp? op = null)
     {
         using OrtSessionOptions options = new() { LogSeverity = OrtLogSeverity.Fatal, IntraOpThreads = 2 };
-        (op == null ? _domain.Value : new OrtDomain(OrtApi.Default, ScaleAddOp.DomainName, op)).AddTo(options);
+        (op == null ? Domain.Value : new OrtDomain(OrtApi.Default, ScaleAddOp.DomainName, op)).AddTo(options);
         return new OrtSession(model.ToBytes(), options);
     }
 

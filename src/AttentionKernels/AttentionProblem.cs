@@ -75,6 +75,43 @@ public unsafe struct AttentionProblem
     /// <summary>[H] logit of a key without value that every row sees; null: none. A row that sees no key stays 0.</summary>
     public float* HeadSink;
 
+    /// <summary>Checks everything that can be checked without reading tensors: sizes, options, lengths, and that roles fit.</summary>
+    /// <exception cref="ArgumentException">The message names the member, its value and what was expected.</exception>
+    internal readonly void Validate(in SocialBias bias)
+    {
+        Require(Batch >= 0 && QueryLength >= 0 && KeyLength >= 0, $"Batch, QueryLength, KeyLength are {Batch}, {QueryLength}, {KeyLength}, expected 0 or more");
+        Require(KvHeads > 0 && Heads > 0 && Heads % KvHeads == 0, $"Heads is {Heads}, expected a positive multiple of KvHeads = {KvHeads}");
+        Require(HeadSize > 0, $"HeadSize is {HeadSize}, expected 1 or more");
+        Require(!Query.IsEmpty && !Key.IsEmpty, "Query and Key are required");
+        Require(Value.IsEmpty == Output.IsEmpty, "Value and Output are expected both or neither");
+        Require(Value.IsEmpty || ValueHeadSize > 0, $"ValueHeadSize is {ValueHeadSize}, expected 1 or more");
+        Require(Value.IsEmpty || Value.Type == Key.Type, $"Value is {Value.Type}, expected {Key.Type} as Key");
+        Require(float.IsFinite(Scale) && float.IsFinite(Softcap) && Softcap >= 0, $"Scale, Softcap are {Scale}, {Softcap}, expected finite numbers and Softcap 0 or more");
+        Require(Window >= 0, $"Window is {Window}, expected 0 (none) or more");
+        for (int b = 0; b < Batch; b++)
+        {
+            Require(KeysOf(b) >= 0 && KeysOf(b) <= KeyLength, $"KeyLengths[{b}] is {KeysOf(b)}, expected 0..{KeyLength}");
+        }
+        if (bias.Keys.IsEmpty)
+        {
+            return;
+        }
+        Require(bias.Keys.Length == KeyLength, $"Keys has {bias.Keys.Length} tokens, expected KeyLength = {KeyLength}");
+        Require(bias.Queries.IsEmpty || bias.Queries.Length == QueryLength, $"Queries has {bias.Queries.Length} tokens, expected QueryLength = {QueryLength}");
+        Require(float.IsFinite(bias.Alpha) && !float.IsNaN(bias.Lambda), $"Alpha, Lambda are {bias.Alpha}, {bias.Lambda}, expected a finite number and a number");
+        Require(bias.SpeakerCount is >= 0 and <= 63, $"SpeakerCount is {bias.SpeakerCount}, expected 0..63");
+        string? fault = bias.Keys.FindFault(Batch, 63) ?? (bias.Queries.IsEmpty ? null : bias.Queries.FindFault(Batch, 63));
+        Require(fault == null, fault!);
+
+        static void Require(bool holds, string message)
+        {
+            if (!holds)
+            {
+                throw new ArgumentException(message);
+            }
+        }
+    }
+
     /// <summary>Valid keys of batch element <paramref name="b"/>.</summary>
     internal readonly int KeysOf(int b) => KeyLengths == null ? KeyLength : KeyLengths[b];
 

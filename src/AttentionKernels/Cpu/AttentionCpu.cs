@@ -9,8 +9,8 @@ namespace AttentionKernels.Cpu;
 /// </summary>
 /// <remarks>
 /// Phase 1 runs <see cref="AttentionBlock{V}"/> over blocks of query rows; rows of U leave class partials in scratch memory. Phase 2, only
-/// when there are rows of U, runs <see cref="SocialBiasEpilogue"/> over heads. Arguments are trusted: <see cref="AttentionProblem"/> says what they must
-/// be, and the operators check it.
+/// when there are rows of U, runs <see cref="SocialBiasEpilogue"/> over heads. That each pointer has room for what the sizes and strides say is
+/// the caller's word; the operators check it.
 /// </remarks>
 public static unsafe class AttentionCpu
 {
@@ -19,8 +19,10 @@ public static unsafe class AttentionCpu
     /// <param name="bias">Roles and strength, and where scores go; <c>default</c> is plain attention.</param>
     /// <param name="threads">Threads to use at most; 0: one for each processor.</param>
     /// <param name="set">Instructions to use; null: <see cref="InstructionSets.Current"/>.</param>
+    /// <exception cref="ArgumentException">A size, option or role is not possible, or does not fit the others.</exception>
     public static void Run(in AttentionProblem problem, in SocialBias bias, int threads = 0, InstructionSet? set = null)
     {
+        problem.Validate(bias);
         ThreadPoolWorkers workers = new(threads > 0 ? threads : Environment.ProcessorCount);
         nuint bytes = ScratchBytes(problem, bias, workers.Degree);
         void* scratch = NativeMemory.AlignedAlloc(bytes, ScratchCursor.Alignment);
@@ -67,7 +69,7 @@ public static unsafe class AttentionCpu
             InstructionSet.Avx2 => &AttentionBlock<Vector256F>.Run,
             _ => &AttentionBlock<Vector128F>.Run,
         };
-        RunPhase(&call, problem.Batch * problem.KvHeads * call.HeadBlocks * call.RowBlocks, workers);
+        RunPhase(&call, checked(problem.Batch * problem.KvHeads * call.HeadBlocks * call.RowBlocks), workers);
         if (call.Spoken > 0)
         {
             call.Task = &SocialBiasEpilogue.Run;

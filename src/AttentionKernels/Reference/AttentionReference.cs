@@ -14,9 +14,11 @@ public static class AttentionReference
     /// <param name="bias">Roles and strength; <c>default</c> is plain attention.</param>
     /// <param name="rotation">Quarter of its terms, 0..3, at which every sum starts: another rounding of the same formula.</param>
     /// <typeparam name="T">Type of every operation.</typeparam>
+    /// <exception cref="ArgumentException">A size, option or role is not possible, or does not fit the others.</exception>
     public static unsafe AttentionReferenceResult<T> Run<T>(in AttentionProblem problem, in SocialBias bias, int rotation = 0)
         where T : IFloatingPointIeee754<T>
     {
+        problem.Validate(bias);
         int batch = problem.Batch, heads = problem.Heads, rows = problem.QueryLength;
         var result = new AttentionReferenceResult<T>
         {

@@ -111,9 +111,8 @@ internal static class RunReportText
     private static void WriteTimes(IAnsiConsole console, TimeReport times)
     {
         Table table = NewTable();
-        table.AddColumn(times.Interleaved
-            ? $"Prefill, median of {times.Rounds} interleaved runs"
-            : $"Prefill, median of {times.Rounds} runs (too large to interleave)");
+        string runs = times.Rounds == 1 ? "one run" : $"median of {times.Rounds} runs";
+        table.AddColumn($"Prefill, {runs}, {(times.Interleaved ? "taking turns" : "one model after the other")}");
         table.AddColumn("Time", c => c.RightAligned());
         table.AddColumn("Ratio", c => c.RightAligned());
         AddTime(Variant.BuiltIn, times.BuiltIn);
@@ -125,7 +124,7 @@ internal static class RunReportText
         console.Write(table);
 
         void AddTime(Variant variant, VariantTime time) =>
-            table.AddRow(SceneRunner.NameOf(variant), time.MedianMs < 100 ? Text($"{time.MedianMs:0.0} ms") : Text($"{time.MedianMs:#,0} ms"), Text($"{time.RatioToBuiltIn:0.00}"));
+            table.AddRow(variant.Name(), time.MedianMs < 100 ? Text($"{time.MedianMs:0.0} ms") : Text($"{time.MedianMs:#,0} ms"), Text($"{time.RatioToBuiltIn:0.00}"));
     }
 
     private static void WriteCheck(IAnsiConsole console, RunReport report)

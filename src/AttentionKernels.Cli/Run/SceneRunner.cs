@@ -9,12 +9,9 @@ namespace AttentionKernels.Cli.Run;
 /// <summary>The tool's main job: a scene through a decoder, as it is, measured and steered.</summary>
 internal static class SceneRunner
 {
-    // Differences up to this many times what one rounding step of the embeddings causes are rounding: the two engines sum every row of every
-    // rewritten layer in another order, which is many steps, not one.
-    private const double RoundingMargin = 16;
-
-    // No further round of timed runs begins if it would end later than this: a busy machine or a large model gets fewer rounds, not a long wait.
-    private static readonly TimeSpan TimeForRounds = TimeSpan.FromSeconds(20);
+    // No further round of timed runs begins if it would end later than this, counted from the first load: a busy machine or a large model gets
+    // fewer rounds, not a long wait.
+    private static readonly TimeSpan TimeForRounds = TimeSpan.FromSeconds(40);
 
     // Ids of the word tokenizer choose rows of synthetic embeddings, nothing else.
     private const int WordIds = 1 << 16;
@@ -53,14 +50,7 @@ internal static class SceneRunner
         {
             Compare(prefills, group, request.Rounds, progress);
         }
-        return new RunReport(
-            MachineReport.Read(),
-            Describe(model),
-            Describe(request, [.. measured.Layers.Select(layer => layer.Index)]),
-            SceneReport.Of(request.Scene, tokens),
-            [.. measured.Layers.Select(layer => Describe(layer, prefills, steering))],
-            Describe(prefills, interleaved),
-            Check(prefills));
+        return RunReportBuilder.Build(request, tokens, measured.Layers, prefills, interleaved);
     }
 
     /// <summary>A scene as the tokens of a request, without running anything.</summary>
@@ -85,102 +75,27 @@ internal static class SceneRunner
 
     private static void Compare(PrefillComparison prefills, Variant[] group, int rounds, IProgress<string> progress)
     {
+        long start = Stopwatch.GetTimestamp();
         foreach (Variant variant in group)
         {
-            progress.Report($"loading and warming up: {NameOf(variant)}");
+            progress.Report($"loading and warming up: {variant.Name()}");
             prefills.Open(variant);
             prefills.RunFirst(variant);
         }
-        long start = Stopwatch.GetTimestamp();
-        for (int round = 1; round <= rounds && Stopwatch.GetElapsedTime(start) * round / Math.Max(1, round - 1) <= TimeForRounds; round++)
+        TimeSpan lastPass = default;
+        for (int round = 1; round <= rounds && (round == 1 || Stopwatch.GetElapsedTime(start) + lastPass <= TimeForRounds); round++)
         {
+            long begin = Stopwatch.GetTimestamp();
             foreach (Variant variant in group)
             {
-                progress.Report($"timed run {round} of {rounds}: {NameOf(variant)}");
+                progress.Report($"timed run {round} of {rounds}: {variant.Name()}");
                 prefills.RunTimed(variant);
             }
+            lastPass = Stopwatch.GetElapsedTime(begin);
         }
         foreach (Variant variant in group)
         {
             prefills.Close(variant);
         }
-    }
-
-    /// <summary>What people read.</summary>
-    public static string NameOf(Variant variant) => variant switch
-    {
-        Variant.BuiltIn => "ONNX Runtime built-in",
-        Variant.Measured => "SteeredAttention, measured only",
-        _ => "SteeredAttention, steered",
-    };
-
-    private static ModelReport Describe(DecoderModel model) => new(
-        model.Name,
-        model.Generated != null,
-        model.Attention.Count,
-        model.Heads,
-        model.KvHeads,
-        model.Inputs.Hidden,
-        model.Inputs.IsHalf ? "float16" : "float32",
-        model.Parameters);
-
-    private static SettingsReport Describe(RunRequest request, IReadOnlyList<int> layers) => new(
-        request.Steering.Steer ? "social" : "none",
-        layers,
-        request.Steering.Alpha,
-        request.Steering.Lambda,
-        request.Steering.ClampNegative,
-        request.BoxRule.ToString(),
-        request.TokenizerFolder ?? "words",
-        request.EmbeddingsPath ?? "synthetic",
-        request.Threads);
-
-    private static LayerReport Describe(SteeredLayer layer, PrefillComparison prefills, SteeringSettings steering)
-    {
-        (float[] scores, float[] alignment) = prefills.Layers[(steering.Steer ? Variant.Steered : Variant.Measured, layer.Index)];
-        (float[] measuredScores, _) = prefills.Layers[(Variant.Measured, layer.Index)];
-        HeadReport[] heads =
-        [
-            .. Enumerable.Range(0, layer.Heads).Select(h => new HeadReport(
-                h,
-                scores[h],
-                measuredScores[h],
-                scores[h] > steering.Lambda,
-                new AlignmentReport(alignment[4 * h], alignment[(4 * h) + 1], alignment[(4 * h) + 2], alignment[(4 * h) + 3]))),
-        ];
-        HeadReport[] active = [.. heads.Where(head => head.Active)];
-        AlignmentReport? mean = active.Length == 0
-            ? null
-            : new AlignmentReport(
-                active.Average(head => head.Alignment.MeanBefore),
-                active.Average(head => head.Alignment.MeanAfter),
-                active.Average(head => head.Alignment.MaxBefore),
-                active.Average(head => head.Alignment.MaxAfter));
-        return new LayerReport(layer.Index, layer.Node, active.Length, heads.Length, mean, heads);
-    }
-
-    private static TimeReport Describe(PrefillComparison prefills, bool interleaved)
-    {
-        int rounds = prefills.Times.Values.Min(runs => runs.Count);
-        double builtIn = Median(prefills.Times[Variant.BuiltIn]);
-        VariantTime? Time(Variant variant) => prefills.Times.TryGetValue(variant, out List<double>? runs)
-            ? new VariantTime(Median(runs), Median(runs) / builtIn, runs)
-            : null;
-        return new TimeReport(rounds, interleaved, Time(Variant.BuiltIn)!, Time(Variant.Measured)!, Time(Variant.Steered));
-    }
-
-    private static CheckReport Check(PrefillComparison prefills)
-    {
-        double allowed = RoundingMargin * prefills.OneStep.Largest;
-        LogitDifference rewriting = prefills.Differences[Variant.Measured];
-        LogitDifference? steering = prefills.Differences.TryGetValue(Variant.Steered, out LogitDifference difference) ? difference : null;
-        return new CheckReport(rewriting.Largest <= allowed, rewriting, prefills.OneStep.Largest, allowed, steering, prefills.Size);
-    }
-
-    private static double Median(IReadOnlyList<double> runs)
-    {
-        double[] sorted = [.. runs.Order()];
-        int middle = sorted.Length / 2;
-        return sorted.Length % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
     }
 }

@@ -80,7 +80,7 @@ internal static class Examination
         const string subject = "SteeredAttention";
         try
         {
-            using OrtSessionOptions options = new();
+            using OrtSessionOptions options = new() { LogSeverity = OrtLogSeverity.Fatal };
             AttentionKernelsOps.Register(options);
             using OrtSession session = new(OneNodeModel(), options);
             float[] ones = new float[16];

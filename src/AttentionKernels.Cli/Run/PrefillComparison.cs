@@ -64,15 +64,16 @@ internal sealed class PrefillComparison : IDisposable
     /// <summary>Milliseconds of the timed runs.</summary>
     public Dictionary<Variant, List<double>> Times { get; } = [];
 
-    /// <summary>Whether every form's weights fit into memory at once, with a margin for what ONNX Runtime makes of them.</summary>
-    public bool FitTogether => 2 * Variants.Count * _model.SizeWith(_rewritten[Variant.Measured]) < GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+    /// <summary>Bytes that all forms take when they are loaded at once, with a margin for what ONNX Runtime makes of the weights.</summary>
+    public long Memory => 2 * Variants.Count * _model.SizeWith(_rewritten[Variant.Measured]);
 
     /// <summary>Loads a form.</summary>
     /// <exception cref="OrtException">ONNX Runtime refuses it.</exception>
     public void Open(Variant variant)
     {
         _cancellation.ThrowIfCancellationRequested();
-        using OrtSessionOptions options = new() { IntraOpThreads = _threads };
+        // Errors come as exceptions; ONNX Runtime need not log them, too.
+        using OrtSessionOptions options = new() { IntraOpThreads = _threads, LogSeverity = OrtLogSeverity.Fatal };
         // Threads that wait busily for the next run of their own session would slow down another session's.
         options.AddConfigEntry("session.force_spinning_stop", "1");
         if (variant != Variant.BuiltIn)

@@ -28,4 +28,7 @@ internal sealed record RunRequest
 
     /// <summary>Timed runs of each model, at most.</summary>
     public int Rounds { get; init; } = 3;
+
+    /// <summary>Bytes of memory that the models may take; those that do not fit together run one after the other.</summary>
+    public long Memory { get; init; } = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
 }

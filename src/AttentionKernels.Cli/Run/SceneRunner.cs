@@ -45,7 +45,7 @@ internal static class SceneRunner
         cancellation.ThrowIfCancellationRequested();
 
         using PrefillComparison prefills = new(model, tokens, embeddings, measured, steered, request.Threads, cancellation);
-        bool interleaved = prefills.FitTogether;
+        bool interleaved = prefills.Memory <= request.Memory;
         foreach (Variant[] group in interleaved ? [[.. prefills.Variants]] : prefills.Variants.Select(variant => (Variant[])[variant]))
         {
             Compare(prefills, group, request.Rounds, progress);

@@ -1,3 +1,4 @@
+using AttentionKernels.OnnxRuntime;
 using AttentionKernels.OnnxRuntime.Graph;
 using AttentionKernels.OnnxRuntime.Interop;
 using AttentionKernels.Tests.Support;
@@ -75,14 +76,28 @@ public sealed class SteeredDecoderTests
         float[] expected = inside.Run(Input, "logits")["logits"];
         using DecoderSession fromFile = new(Config, options => new OrtSession(folder.File("steered.onnx"), options));
         Assert.Equal(expected, fromFile.Run(Input, "logits")["logits"]);
+    }
 
-        // A folder that cannot be written to: the bytes, and a word about the folder.
-        using DecoderSession fromBytes = new(Config, options =>
+    [Fact]
+    public void Bytes_Find_External_Data_When_Told_The_Folder()
+    {
+        // The way for folders that cannot be written to.
+        using TemporaryFolder folder = new();
+        string model = folder.File("model.onnx");
+        SaveWithExternalData(model, folder.File("weights.bin"));
+        DecoderSession Load() => new(Config, options =>
         {
-            options.AddConfigEntry("session.model_external_initializers_file_folder_path", Path.GetDirectoryName(folder.File("x"))!);
-            return new OrtSession(SteeredAttentionRewriter.Rewrite(folder.File("model.onnx"), steering).Model, options);
+            options.AddConfigEntry("session.model_external_initializers_file_folder_path", Path.GetDirectoryName(model)!);
+            return new OrtSession(SteeredAttentionRewriter.Rewrite(model).Model, options);
         });
-        Assert.Equal(expected, fromBytes.Run(Input, "logits")["logits"]);
+        if (OrtApi.Default.Minor < 21)
+        {
+            Assert.Contains("weights.bin", Assert.Throws<OrtException>(Load).Message, StringComparison.Ordinal);
+            return;
+        }
+        using DecoderSession inside = new(Config, Rewrite(Config, new SteeringRewrite()));
+        using DecoderSession fromBytes = Load();
+        Assert.Equal(inside.Run(Input, "logits")["logits"], fromBytes.Run(Input, "logits")["logits"]);
     }
 
     [Fact]

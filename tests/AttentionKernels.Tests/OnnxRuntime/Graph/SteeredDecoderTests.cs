@@ -1,7 +1,6 @@
 using AttentionKernels.OnnxRuntime;
 using AttentionKernels.OnnxRuntime.Graph;
 using AttentionKernels.OnnxRuntime.Interop;
-using AttentionKernels.Tests.Support;
 using Google.Protobuf;
 
 namespace AttentionKernels.Tests.OnnxRuntime.Graph;
@@ -21,11 +20,7 @@ public sealed class SteeredDecoderTests
         DecoderConfig config = Config with { Type = type };
         using DecoderSession session = new(config, Rewrite(config, new SteeringRewrite { Layers = LayerRange.Parse(layers), Policy = "none" }));
         float[] logits = session.Run(Input, "logits")["logits"];
-        bool half = type == ElementType.Float16;
-        float[] plain = half
-            ? [.. new DecoderReference<Half>(config, Input).Logits().Select(x => (float)x)]
-            : new DecoderReference<float>(config, Input).Logits();
-        Tolerance.Check(layers, logits, new DecoderReference<double>(config, Input).Logits(), [plain], half, softcap: false, $"{config}");
+        DecoderTolerance.Check(layers, config, Input, logits);
     }
 
     [Fact]
@@ -56,8 +51,7 @@ public sealed class SteeredDecoderTests
         {
             logits.AddRange(session.Run([Input], t, t + 1, ["logits"])["logits"]);
         }
-        Tolerance.Check(
-            "steps", [.. logits], new DecoderReference<double>(Config, Input).Logits(), [new DecoderReference<float>(Config, Input).Logits()], false, softcap: false, $"{Config}");
+        DecoderTolerance.Check("steps", Config, Input, [.. logits]);
     }
 
     [Fact]

@@ -178,6 +178,10 @@ internal sealed class DecoderGraphBuilder
             GraphWriter.Attribute("local_window_size", -1),
             GraphWriter.Attribute("do_rotary", 0),
             GraphWriter.Attribute("rotary_interleaved", 0));
+
+        // Once the node is a custom operator, ONNX Runtime 1.18 to 1.23 no longer infers this, and an unknown value shape makes them take
+        // the next layer's attention for one with packed inputs. Exported models state all their shapes, too.
+        _writer.Annotate(output, _writer.WeightType, Batch, Sequence, _config.Heads * _config.HeadSize);
         if (_config.ExportQueries)
         {
             _writer.Node("", "Identity", name + "/query/Identity", [query], [$"query.{layer}"]);

@@ -56,6 +56,10 @@ internal sealed class GraphWriter(GraphProto graph, ElementType type)
     public void Output(string name, OnnxElementType elementType, params ReadOnlySpan<object> shape) =>
         graph.Output.Add(Value(name, elementType, shape));
 
+    /// <summary>States the type of a value between nodes, for runtimes that cannot infer it.</summary>
+    public void Annotate(string name, OnnxElementType elementType, params ReadOnlySpan<object> shape) =>
+        graph.ValueInfo.Add(Value(name, elementType, shape));
+
     /// <summary>Adds an ONNX operator with one output, named after the node, and returns that name.</summary>
     public string Node(string op, string name, string[] inputs, params ReadOnlySpan<AttributeProto> attributes)
     {

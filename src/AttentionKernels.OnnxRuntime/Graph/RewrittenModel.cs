@@ -6,6 +6,6 @@ namespace AttentionKernels.OnnxRuntime.Graph;
 /// <param name="ExternalData">
 /// Files that hold weights, as the model names them: relative to its folder. Empty when all is in <paramref name="Model"/>. Otherwise a
 /// session made from the bytes has to be told the folder (session configuration entry <c>session.model_external_initializers_file_folder_path</c>,
-/// which ONNX Runtime 1.18 does not have and 1.30 has).
+/// ONNX Runtime 1.21 and later).
 /// </param>
 public sealed record RewrittenModel(byte[] Model, IReadOnlyList<SteeredLayer> Layers, IReadOnlyList<string> ExternalData);

@@ -7,7 +7,10 @@ namespace AttentionKernels.Tests.OnnxRuntime.Graph;
 /// The decoder as plain loops over one sequence, in the arithmetic of T: double for the truth, float or Half for what plain arithmetic of
 /// that precision may lose. Shares only the weights with the builder.
 /// </summary>
-internal sealed class DecoderReference<T>(DecoderConfig config, DecoderInput input)
+/// <param name="config">The decoder.</param>
+/// <param name="input">The sequence.</param>
+/// <param name="order">0..31: the term at which sums over features start, in parts of 32, since the rounding of one order is a matter of luck.</param>
+internal sealed class DecoderReference<T>(DecoderConfig config, DecoderInput input, int order = 0)
     where T : IFloatingPointIeee754<T>
 {
     private readonly DecoderWeights _weights = new(config);
@@ -72,8 +75,9 @@ internal sealed class DecoderReference<T>(DecoderConfig config, DecoderInput inp
             for (int column = 0; column < projection.Columns; column++)
             {
                 T sum = T.Zero;
-                for (int i = 0; i < projection.Rows; i++)
+                for (int n = 0; n < projection.Rows; n++)
                 {
+                    int i = (n + (order * projection.Rows / 32)) % projection.Rows;
                     sum += x[(row * projection.Rows) + i] * matrix[(i * projection.Columns) + column];
                 }
                 y[(row * projection.Columns) + column] = projection.Bias is null ? sum : sum + bias[column];

@@ -1,6 +1,6 @@
+using AttentionKernels.OnnxRuntime;
 using AttentionKernels.OnnxRuntime.Graph;
 using AttentionKernels.OnnxRuntime.Interop;
-using AttentionKernels.Tests.Support;
 using Google.Protobuf;
 
 namespace AttentionKernels.Tests.OnnxRuntime.Graph;
@@ -20,11 +20,7 @@ public sealed class SteeredDecoderTests
         DecoderConfig config = Config with { Type = type };
         using DecoderSession session = new(config, Rewrite(config, new SteeringRewrite { Layers = LayerRange.Parse(layers), Policy = "none" }));
         float[] logits = session.Run(Input, "logits")["logits"];
-        bool half = type == ElementType.Float16;
-        float[] plain = half
-            ? [.. new DecoderReference<Half>(config, Input).Logits().Select(x => (float)x)]
-            : new DecoderReference<float>(config, Input).Logits();
-        Tolerance.Check(layers, logits, new DecoderReference<double>(config, Input).Logits(), [plain], half, softcap: false, $"{config}");
+        DecoderTolerance.Check(layers, config, Input, logits);
     }
 
     [Fact]
@@ -55,8 +51,7 @@ public sealed class SteeredDecoderTests
         {
             logits.AddRange(session.Run([Input], t, t + 1, ["logits"])["logits"]);
         }
-        Tolerance.Check(
-            "steps", [.. logits], new DecoderReference<double>(Config, Input).Logits(), [new DecoderReference<float>(Config, Input).Logits()], false, softcap: false, $"{Config}");
+        DecoderTolerance.Check("steps", Config, Input, [.. logits]);
     }
 
     [Fact]
@@ -75,14 +70,28 @@ public sealed class SteeredDecoderTests
         float[] expected = inside.Run(Input, "logits")["logits"];
         using DecoderSession fromFile = new(Config, options => new OrtSession(folder.File("steered.onnx"), options));
         Assert.Equal(expected, fromFile.Run(Input, "logits")["logits"]);
+    }
 
-        // A folder that cannot be written to: the bytes, and a word about the folder.
-        using DecoderSession fromBytes = new(Config, options =>
+    [Fact]
+    public void Bytes_Find_External_Data_When_Told_The_Folder()
+    {
+        // The way for folders that cannot be written to.
+        using TemporaryFolder folder = new();
+        string model = folder.File("model.onnx");
+        SaveWithExternalData(model, folder.File("weights.bin"));
+        DecoderSession Load() => new(Config, options =>
         {
-            options.AddConfigEntry("session.model_external_initializers_file_folder_path", Path.GetDirectoryName(folder.File("x"))!);
-            return new OrtSession(SteeredAttentionRewriter.Rewrite(folder.File("model.onnx"), steering).Model, options);
+            options.AddConfigEntry("session.model_external_initializers_file_folder_path", Path.GetDirectoryName(model)!);
+            return new OrtSession(SteeredAttentionRewriter.Rewrite(model).Model, options);
         });
-        Assert.Equal(expected, fromBytes.Run(Input, "logits")["logits"]);
+        if (OrtApi.Default.Minor < 21)
+        {
+            Assert.Contains("weights.bin", Assert.Throws<OrtException>(Load).Message, StringComparison.Ordinal);
+            return;
+        }
+        using DecoderSession inside = new(Config, Rewrite(Config, new SteeringRewrite()));
+        using DecoderSession fromBytes = Load();
+        Assert.Equal(inside.Run(Input, "logits")["logits"], fromBytes.Run(Input, "logits")["logits"]);
     }
 
     [Fact]

@@ -111,8 +111,8 @@ internal static class RunReportText
     private static void WriteTimes(IAnsiConsole console, TimeReport times)
     {
         Table table = NewTable();
-        string runs = times.Rounds == 1 ? "one run" : $"median of {times.Rounds} runs";
-        table.AddColumn($"Prefill, {runs}, {(times.Interleaved ? "taking turns" : "one model after the other")}");
+        string order = times.Interleaved ? "taking turns" : "one model after the other";
+        table.AddColumn(times.Rounds == 1 ? "Prefill, one run each" : $"Prefill, median of {times.Rounds} runs, {order}");
         table.AddColumn("Time", c => c.RightAligned());
         table.AddColumn("Ratio", c => c.RightAligned());
         AddTime(Variant.BuiltIn, times.BuiltIn);

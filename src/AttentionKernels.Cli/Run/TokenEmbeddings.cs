@@ -41,9 +41,13 @@ internal static class TokenEmbeddings
             : throw new RunException($"{path}: the shape is ({string.Join(", ", shape)}), expected ({tokens}, {hidden}) or (1, {tokens}, {hidden}): one row for each token of the scene.");
     }
 
-    /// <summary>The embeddings with every number moved to the next larger one of its type: the smallest change there is.</summary>
+    /// <summary>The embeddings with every number moved to the next larger one of its type: the smallest change there is. Zeros stay: beside them are only subnormal numbers, with which processors are slow.</summary>
     /// <param name="embeddings">The embeddings.</param>
     /// <param name="half">Whether the model reads them as float16.</param>
     public static float[] MovedByOneStep(float[] embeddings, bool half) =>
-        Array.ConvertAll(embeddings, value => half ? (float)Half.BitIncrement((Half)value) : MathF.BitIncrement(value));
+        Array.ConvertAll(embeddings, value => half ? Moved((Half)value) : Moved(value));
+
+    private static float Moved(float value) => value == 0 ? 0 : MathF.BitIncrement(value);
+
+    private static float Moved(Half value) => value == Half.Zero ? 0 : (float)Half.BitIncrement(value);
 }

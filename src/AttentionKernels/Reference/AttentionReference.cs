@@ -9,13 +9,19 @@ namespace AttentionKernels.Reference;
 /// <remarks>Formulas: <see cref="AttentionProblem"/> and <see cref="SocialBias"/>; arXiv 2511.17952.</remarks>
 public static class AttentionReference
 {
+    /// <summary>Orders of operations that <see cref="Run"/> knows.</summary>
+    internal const int Orders = 32;
+
     /// <summary>Computes everything. Results are new arrays: the output and score pointers of the arguments are not written.</summary>
     /// <param name="problem">Shapes and tensors.</param>
     /// <param name="bias">Roles and strength; <c>default</c> is plain attention.</param>
-    /// <param name="rotation">Quarter of its terms, 0..3, at which every sum starts: another rounding of the same formula.</param>
+    /// <param name="order">
+    /// Other roundings of the same formula, 0..<see cref="Orders"/> - 1: every sum starts order / 2 sixteenths of its terms on, and an odd
+    /// order scales the query, not the product.
+    /// </param>
     /// <typeparam name="T">Type of every operation.</typeparam>
     /// <exception cref="ArgumentException">A size, option or role is not possible, or does not fit the others.</exception>
-    public static unsafe AttentionReferenceResult<T> Run<T>(in AttentionProblem problem, in SocialBias bias, int rotation = 0)
+    public static unsafe AttentionReferenceResult<T> Run<T>(in AttentionProblem problem, in SocialBias bias, int order = 0)
         where T : IFloatingPointIeee754<T>
     {
         problem.Validate(bias);
@@ -40,13 +46,13 @@ public static class AttentionReference
                 var probabilities = new T[rows][];
                 for (int i = 0; i < rows; i++)
                 {
-                    logits[i] = Logits(problem, b, h, i, query[i], key, rotation);
-                    probabilities[i] = Softmax(problem, h, logits[i], rotation);
+                    logits[i] = Logits(problem, b, h, i, query[i], key, order);
+                    probabilities[i] = Softmax(problem, h, logits[i], order);
                 }
 
                 // The gate, from unbiased probabilities.
                 int head = (b * heads) + h;
-                T score = MeanOverPairs(probabilities, (i, j) => spoken[i] && boxed[j], rotation);
+                T score = MeanOverPairs(probabilities, (i, j) => spoken[i] && boxed[j], order);
                 T gate = bias.HeadScoresIn == null ? score : T.CreateChecked(bias.HeadScoresIn[head]);
                 bool active = !bias.Keys.IsEmpty && gate > T.CreateChecked(bias.Lambda);
                 result.HeadScores[head] = score;
@@ -61,7 +67,7 @@ public static class AttentionReference
                     {
                         T b_u = RowBias(bias, logits[i], boxed);
                         T[] biased = [.. logits[i].Select((s, j) => aligned[i, j] && !T.IsNegativeInfinity(s) ? s + b_u : s)];
-                        steered[i] = Softmax(problem, h, biased, rotation);
+                        steered[i] = Softmax(problem, h, biased, order);
                     }
                 }
 
@@ -72,7 +78,7 @@ public static class AttentionReference
                     AttentionProblem shape = problem;
                     long speaker = 1L << n;
                     result.SpeakerScores[(head * bias.SpeakerCount) + n] = MeanOverPairs(
-                        probabilities, (i, j) => aligned[i, j] && (SharedSpeakers(shape, roles, b, i, j) & speaker) != 0, rotation);
+                        probabilities, (i, j) => aligned[i, j] && (SharedSpeakers(shape, roles, b, i, j) & speaker) != 0, order);
                 }
                 if (!problem.Value.IsEmpty)
                 {
@@ -80,7 +86,7 @@ public static class AttentionReference
                     for (int i = 0; i < rows; i++)
                     {
                         Span<T> output = result.Output.AsSpan(((head * rows) + i) * problem.ValueHeadSize, problem.ValueHeadSize);
-                        WeightedValues(logits[i], steered[i], value, rotation, output);
+                        WeightedValues(logits[i], steered[i], value, order, output);
                     }
                 }
             }
@@ -124,11 +130,13 @@ public static class AttentionReference
     }
 
     /// <summary>Row i's logits: scale, soft-cap, bias, masks.</summary>
-    private static T[] Logits<T>(in AttentionProblem problem, int b, int h, int i, T[] query, T[][] key, int rotation)
+    private static T[] Logits<T>(in AttentionProblem problem, int b, int h, int i, T[] query, T[][] key, int order)
         where T : IFloatingPointIeee754<T>
     {
         int size = problem.HeadSize;
         (int first, int end) = problem.VisibleKeys(b, problem.OffsetOf(b) + i);
+        T scale = T.CreateChecked(problem.Scale);
+        (T queryScale, T productScale) = order % 2 == 0 ? (T.One, scale) : (scale, T.One);
         var logits = new T[problem.KeyLength];
         for (int j = 0; j < problem.KeyLength; j++)
         {
@@ -140,10 +148,10 @@ public static class AttentionReference
             T s = T.Zero;
             for (int n = 0; n < size; n++)
             {
-                int d = Rotate(n, size, rotation);
-                s += query[d] * key[j][d];
+                int d = Rotate(n, size, order);
+                s += query[d] * queryScale * key[j][d];
             }
-            s *= T.CreateChecked(problem.Scale);
+            s *= productScale;
             if (problem.Softcap > 0)
             {
                 T cap = T.CreateChecked(problem.Softcap);
@@ -160,7 +168,7 @@ public static class AttentionReference
     }
 
     /// <summary>Softmax of a row; the sink takes part in the sum and has no value. All 0 when no key is visible.</summary>
-    private static unsafe T[] Softmax<T>(in AttentionProblem problem, int h, T[] logits, int rotation)
+    private static unsafe T[] Softmax<T>(in AttentionProblem problem, int h, T[] logits, int order)
         where T : IFloatingPointIeee754<T>
     {
         var probabilities = new T[logits.Length];
@@ -175,7 +183,7 @@ public static class AttentionReference
         {
             probabilities[j] = T.Exp(logits[j] - max);
         }
-        T sum = Sum(probabilities, rotation) + T.Exp(sink - max);
+        T sum = Sum(probabilities, order) + T.Exp(sink - max);
         for (int j = 0; j < logits.Length; j++)
         {
             probabilities[j] /= sum;
@@ -228,12 +236,12 @@ public static class AttentionReference
     }
 
     /// <summary>An output row: probability-weighted values. A key at -inf is skipped, so that its value may be anything.</summary>
-    private static void WeightedValues<T>(T[] logits, T[] probabilities, T[][] value, int rotation, Span<T> output)
+    private static void WeightedValues<T>(T[] logits, T[] probabilities, T[][] value, int order, Span<T> output)
         where T : IFloatingPointIeee754<T>
     {
         for (int n = 0; n < logits.Length; n++)
         {
-            int j = Rotate(n, logits.Length, rotation);
+            int j = Rotate(n, logits.Length, order);
             for (int d = 0; !T.IsNegativeInfinity(logits[j]) && d < output.Length; d++)
             {
                 output[d] += probabilities[j] * value[j][d];
@@ -257,7 +265,7 @@ public static class AttentionReference
     }
 
     /// <summary>Mean of the probabilities over a set of (row, key) pairs; 0 when it is empty.</summary>
-    private static T MeanOverPairs<T>(T[][] probabilities, Func<int, int, bool> contains, int rotation)
+    private static T MeanOverPairs<T>(T[][] probabilities, Func<int, int, bool> contains, int order)
         where T : IFloatingPointIeee754<T>
     {
         var terms = new List<T>();
@@ -271,23 +279,23 @@ public static class AttentionReference
                 }
             }
         }
-        return terms.Count == 0 ? T.Zero : Sum([.. terms], rotation) / T.CreateChecked(terms.Count);
+        return terms.Count == 0 ? T.Zero : Sum([.. terms], order) / T.CreateChecked(terms.Count);
     }
 
-    private static T Sum<T>(T[] terms, int rotation)
+    private static T Sum<T>(T[] terms, int order)
         where T : IFloatingPointIeee754<T>
     {
         T sum = T.Zero;
         for (int n = 0; n < terms.Length; n++)
         {
-            sum += terms[Rotate(n, terms.Length, rotation)];
+            sum += terms[Rotate(n, terms.Length, order)];
         }
         return sum;
     }
 
-    private static int Rotate(int n, int count, int rotation)
+    private static int Rotate(int n, int count, int order)
     {
-        n += count * rotation / 4;
+        n += count * (order / 2) / (Orders / 2);
         return n < count ? n : n - count;
     }
 }

@@ -158,10 +158,10 @@ internal static unsafe partial class AttentionBlock<V>
                 V.Store(V.MultiplyAdd(V.Load(memory.SumAligned + lane), correction, sumAligned), memory.SumAligned + lane);
             }
         }
-        if (call->Bias.SpeakerScores != null)
+        if (call->Bias.SpeakerScores != null && !split)
         {
             Rescale(memory.SpeakerSums, memory.Correction, call->Bias.SpeakerCount, width);
-            AddSpeakerSums(call, b, key, keys, memory);
+            AddSpeakerSums(call, b, key, keys, memory.Scores, memory);
         }
     }
 

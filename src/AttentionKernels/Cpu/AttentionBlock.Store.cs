@@ -29,7 +29,11 @@ internal static unsafe partial class AttentionBlock<V>
             if (memory.Spoken[lane] >= 0)
             {
                 memory.SumBoxed[lane] *= correction;
-                memory.SumAligned[lane] *= split ? 1 : correction;
+                if (split)
+                {
+                    continue; // sums over aligned keys have their own maximum
+                }
+                memory.SumAligned[lane] *= correction;
                 for (int n = 0; n < call->Bias.SpeakerCount; n++)
                 {
                     memory.SpeakerSums[(n * Pitch) + lane] *= correction;
@@ -49,17 +53,16 @@ internal static unsafe partial class AttentionBlock<V>
                 long at = ((long)head * call->Spoken) + u;
                 call->SpokenRows[at] = new SpokenRow
                 {
-                    MaxAligned = memory.MaxAligned[lane],
+                    MaxAligned = MaxOf(memory.MaxAligned[lane], memory.SumAligned[lane]),
                     SumAligned = memory.SumAligned[lane],
-                    MaxRest = memory.Max[lane],
+                    MaxRest = MaxOf(memory.Max[lane], memory.Sum[lane]),
                     SumRest = memory.Sum[lane],
                     SumBoxed = memory.SumBoxed[lane],
                     MaxBoxed = memory.MaxBoxed[lane],
                 };
                 for (int n = 0; n < call->Bias.SpeakerCount; n++)
                 {
-                    float sum = memory.Sum[lane];
-                    call->SpeakerMass[(at * call->Bias.SpeakerCount) + n] = sum == 0 ? 0 : memory.SpeakerSums[(n * Pitch) + lane] / sum;
+                    call->SpeakerSums[(at * call->Bias.SpeakerCount) + n] = memory.SpeakerSums[(n * Pitch) + lane];
                 }
                 if (split)
                 {
@@ -86,4 +89,7 @@ internal static unsafe partial class AttentionBlock<V>
             }
         }
     }
+
+    /// <summary>A vector maximum may drop a NaN logit, its sum never does: NaN must not look like a row that saw nothing.</summary>
+    private static float MaxOf(float max, float sum) => float.IsNaN(sum) ? float.NaN : max;
 }

@@ -148,9 +148,10 @@ internal static unsafe partial class AttentionBlock<V>
         return new TileRoles(any, first, end);
     }
 
-    /// <summary>Adds each row's probability on the keys it shares a speaker with, speaker by speaker.</summary>
-    private static void AddSpeakerSums(AttentionCall* call, int b, int key, int keys, in BlockMemory memory)
+    /// <summary>Adds each row's exponentials on the keys it shares a speaker with, speaker by speaker.</summary>
+    private static void AddSpeakerSums(AttentionCall* call, int b, int key, int keys, float* exponentials, in BlockMemory memory)
     {
+        ulong counted = (1ul << call->Bias.SpeakerCount) - 1;
         for (int n = 0; n < keys; n++)
         {
             if (memory.Aligned[n] == 0)
@@ -162,10 +163,10 @@ internal static unsafe partial class AttentionBlock<V>
             {
                 int lane = BitOperations.TrailingZeroCount(lanes);
                 call->Bias.TryGetSpokenRow(call->Problem, b, memory.Row[lane], out TokenRoles roles, out int token);
-                ulong shared = (ulong)(speakers & roles.Speakers[((long)b * roles.Length) + token]);
+                ulong shared = (ulong)(speakers & roles.Speakers[((long)b * roles.Length) + token]) & counted;
                 for (; shared != 0; shared &= shared - 1)
                 {
-                    memory.SpeakerSums[(BitOperations.TrailingZeroCount(shared) * Pitch) + lane] += memory.Scores[(n * Pitch) + lane];
+                    memory.SpeakerSums[(BitOperations.TrailingZeroCount(shared) * Pitch) + lane] += exponentials[(n * Pitch) + lane];
                 }
             }
         }
@@ -196,7 +197,8 @@ internal static unsafe partial class AttentionBlock<V>
     }
 
     /// <summary>
-    /// O^T += V^T P^T. Where V holds a value that is not finite, one by one, leaving out the keys that a row does not see: they carry -0.
+    /// O^T += V^T P^T. Where V holds a value that is not finite, key by key, leaving out those that a row does not see: they carry -0. The
+    /// other rows of the block get the same bits either way.
     /// </summary>
     private static void AddValues(float* v, nint stride, float* p, float* output, int size, int keys, int width, bool finite)
     {
@@ -205,18 +207,18 @@ internal static unsafe partial class AttentionBlock<V>
             Gemm.Multiply<V>(v, 1, stride, p, output, size, keys, width, accumulate: true);
             return;
         }
+        V zero = V.Broadcast(0f), one = V.Broadcast(1f), never = V.LessThan(one, zero);
         for (int n = 0; n < keys; n++)
         {
-            for (int lane = 0; lane < width; lane++)
+            for (int lane = 0; lane < width; lane += V.Count)
             {
-                float weight = p[(n * Pitch) + lane];
-                if (weight == 0 && float.IsNegative(weight))
-                {
-                    continue;
-                }
+                V weight = V.Load(p + (n * Pitch) + lane);
+                V hidden = V.Select(V.Equals(weight, zero), V.LessThan(V.CopySign(one, weight), zero), never);
                 for (int d = 0; d < size; d++)
                 {
-                    output[(d * Pitch) + lane] += weight * v[(n * stride) + d];
+                    float* at = output + (d * Pitch) + lane;
+                    V sum = V.Load(at);
+                    V.Store(V.Select(hidden, sum, V.MultiplyAdd(V.Broadcast(v[(n * stride) + d]), weight, sum)), at);
                 }
             }
         }

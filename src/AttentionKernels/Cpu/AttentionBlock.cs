@@ -97,6 +97,11 @@ internal static unsafe partial class AttentionBlock<V>
             {
                 SoftmaxSplit(tile, call->Plan.Boxed + ((long)b * problem.KeyLength) + key, keys, width, memory);
                 Rescale(memory.AlignedOutput, memory.AlignedCorrection, valueSize, width);
+                if (call->Bias.SpeakerScores != null)
+                {
+                    Rescale(memory.SpeakerSums, memory.AlignedCorrection, call->Bias.SpeakerCount, width);
+                    AddSpeakerSums(call, b, key, keys, memory.AlignedScores, memory);
+                }
             }
             else
             {

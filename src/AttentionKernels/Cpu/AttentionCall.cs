@@ -25,8 +25,8 @@ internal unsafe struct AttentionCall
     /// <summary>[H, |U|, ValueHeadSize] sum of p v over the rest.</summary>
     public float* RestOutput;
 
-    /// <summary>[H, |U|, SpeakerCount] probability of each row on the keys it is aligned with, by shared speaker.</summary>
-    public float* SpeakerMass;
+    /// <summary>[H, |U|, SpeakerCount] each row's sum of exponentials on the keys it is aligned with, by shared speaker; relative to the maximum that SumAligned is relative to.</summary>
+    public float* SpeakerSums;
 
     /// <summary>One <see cref="BlockMemory"/> for each worker.</summary>
     public byte* WorkerMemory;
@@ -55,6 +55,6 @@ internal unsafe struct AttentionCall
     /// <summary>
     /// Whether head <paramref name="h"/> of batch element <paramref name="b"/> may turn out active, so that aligned keys need their own accumulator.
     /// </summary>
-    public readonly bool MayBeActive(int b, int h) => !Problem.Value.IsEmpty && !Bias.IsInert
+    public readonly bool MayBeActive(int b, int h) => (!Problem.Value.IsEmpty || Bias.Alignment != null) && !Bias.IsInert
         && (Bias.HeadScoresIn == null || Bias.HeadScoresIn[(b * Problem.Heads) + h] > Bias.Lambda);
 }

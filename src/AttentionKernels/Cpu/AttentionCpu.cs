@@ -108,7 +108,7 @@ public static unsafe class AttentionCpu
             call.SpokenRows = (SpokenRow*)scratch.Take(rows * (nuint)sizeof(SpokenRow));
             call.AlignedOutput = (float*)scratch.Take(outputs);
             call.RestOutput = (float*)scratch.Take(outputs);
-            call.SpeakerMass = (float*)scratch.Take(rows * (nuint)bias.SpeakerCount * sizeof(float));
+            call.SpeakerSums = (float*)scratch.Take(rows * (nuint)bias.SpeakerCount * sizeof(float));
         }
 
         ScratchCursor one = new(null);

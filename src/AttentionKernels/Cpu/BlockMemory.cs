@@ -39,7 +39,7 @@ internal unsafe struct BlockMemory
     /// <summary>[lane] running maximum and sum of keys of V_all that are not aligned; the sum is relative to Max.</summary>
     public float* MaxBoxed, SumBoxed;
 
-    /// <summary>[SpeakerCount, lane] sums by shared speaker, relative to Max.</summary>
+    /// <summary>[SpeakerCount, lane] sums by shared speaker, relative to the maximum that SumAligned is relative to.</summary>
     public float* SpeakerSums;
 
     /// <summary>[lane] visible keys.</summary>

@@ -10,7 +10,8 @@ namespace AttentionKernels.Cpu;
 /// t_a = l_a e^(m_a + b - M)          t_r = l_r e^(m_r - M)
 /// out = (O_a e^(m_a + b - M) + O_r e^(m_r - M)) / (t_a + t_r)
 /// </code>
-/// e^b alone is never formed: b may be thousands. Sums run over rows in their order, in double: the same bits at any thread count.
+/// e^b alone is never formed: b may be thousands. All of it is in double, where no alpha * max overflows, and sums run over rows in their
+/// order: the same bits at any thread count.
 /// </remarks>
 internal static unsafe class SocialBiasEpilogue
 {
@@ -41,11 +42,11 @@ internal static unsafe class SocialBiasEpilogue
         int counted = 0;
         for (int u = first; u < end; u++)
         {
-            float added = active ? RowBias(bias, rows[u]) : 0;
+            double added = active ? RowBias(bias, rows[u]) : 0;
             Classes before = Classes.Of(rows[u], split, 0), after = Classes.Of(rows[u], split, added);
-            if (split)
+            if (split && !call->Problem.Value.IsEmpty)
             {
-                StoreRow(call, b, h, u, after);
+                StoreRow(call, b, h, u, rows[u].MaxAligned != float.NegativeInfinity, after);
             }
             int keys = call->Plan.AlignedKeys[u];
             if (keys > 0)
@@ -68,22 +69,23 @@ internal static unsafe class SocialBiasEpilogue
         }
         if (bias.SpeakerScores != null)
         {
-            StoreSpeakerScores(call, b, h, first, end);
+            StoreSpeakerScores(call, b, h, first, end, split);
         }
     }
 
     /// <summary>b_u = alpha * max over V_all of the row's logits; 0 when it sees none of them.</summary>
-    private static float RowBias(in SocialBias bias, in SpokenRow row)
+    private static double RowBias(in SocialBias bias, in SpokenRow row)
     {
         float max = MathF.Max(row.MaxAligned, row.MaxBoxed);
         if (max == float.NegativeInfinity)
         {
             return 0;
         }
-        return bias.Alpha * (bias.ClampNegative ? MathF.Max(0, max) : max);
+        return (double)bias.Alpha * (bias.ClampNegative ? MathF.Max(0, max) : max);
     }
 
-    private static void StoreRow(AttentionCall* call, int b, int h, int u, in Classes classes)
+    /// <summary>A row that sees no aligned key has the bits of plain attention.</summary>
+    private static void StoreRow(AttentionCall* call, int b, int h, int u, bool seesAligned, in Classes classes)
     {
         int size = call->Problem.ValueHeadSize;
         long at = (((long)h * call->Spoken) + u) * size;
@@ -91,11 +93,12 @@ internal static unsafe class SocialBiasEpilogue
         OutputRow row = new(call->Problem.Output, b, h, call->Plan.SpokenRow[u]);
         for (int d = 0; d < size; d++)
         {
-            row[d] = (aligned[d] * classes.AlignedWeight) + (rest[d] * classes.RestWeight);
+            double sum = rest[d] * classes.RestFactor;
+            row[d] = (float)((seesAligned ? sum + (aligned[d] * classes.AlignedFactor) : sum) / classes.Total);
         }
     }
 
-    private static void StoreSpeakerScores(AttentionCall* call, int b, int h, int first, int end)
+    private static void StoreSpeakerScores(AttentionCall* call, int b, int h, int first, int end, bool split)
     {
         int speakers = call->Bias.SpeakerCount;
         for (int n = 0; n < speakers; n++)
@@ -103,7 +106,9 @@ internal static unsafe class SocialBiasEpilogue
             double sum = 0;
             for (int u = first; u < end; u++)
             {
-                sum += call->SpeakerMass[((((long)h * call->Spoken) + u) * speakers) + n];
+                long at = ((long)h * call->Spoken) + u;
+                Classes classes = Classes.Of(call->SpokenRows[at], split, 0);
+                sum += call->SpeakerSums[(at * speakers) + n] * classes.AlignedFactor / classes.Total;
             }
             long pairs = call->Plan.SpeakerPairs[(b * speakers) + n];
             call->Bias.SpeakerScores[((((long)b * call->Problem.Heads) + h) * speakers) + n] = pairs == 0 ? 0 : (float)(sum / pairs);
@@ -114,37 +119,41 @@ internal static unsafe class SocialBiasEpilogue
     private readonly struct Classes
     {
         /// <summary>Probability of all aligned keys.</summary>
-        public float Aligned { get; private init; }
+        public double Aligned { get; private init; }
 
         /// <summary>Largest probability of an aligned key.</summary>
-        public float LargestAligned { get; private init; }
+        public double LargestAligned { get; private init; }
 
         /// <summary>Probability of V_all.</summary>
-        public float Visual { get; private init; }
+        public double Visual { get; private init; }
 
-        /// <summary>Factors that turn the two output accumulators into the output row.</summary>
-        public float AlignedWeight { get; private init; }
+        /// <summary>Factors of the two output accumulators in the output row, before it is divided by <see cref="Total"/>.</summary>
+        public double AlignedFactor { get; private init; }
 
-        /// <summary>See <see cref="AlignedWeight"/>.</summary>
-        public float RestWeight { get; private init; }
+        /// <summary>See <see cref="AlignedFactor"/>.</summary>
+        public double RestFactor { get; private init; }
 
-        public static Classes Of(in SpokenRow row, bool split, float bias)
+        /// <summary>Sum of all exponentials; 1 for a row that sees nothing.</summary>
+        public double Total { get; private init; }
+
+        public static Classes Of(in SpokenRow row, bool split, double bias)
         {
-            float max = split ? MathF.Max(row.MaxRest, row.MaxAligned + bias) : row.MaxRest;
-            if (max == float.NegativeInfinity)
+            double max = split ? Math.Max(row.MaxRest, row.MaxAligned + bias) : row.MaxRest;
+            if (double.IsNegativeInfinity(max))
             {
-                return default;
+                return new Classes { Total = 1 };
             }
-            float rest = MathF.Exp(row.MaxRest - max);
-            float aligned = split ? MathF.Exp(row.MaxAligned + bias - max) : rest;
-            float total = split ? (row.SumAligned * aligned) + (row.SumRest * rest) : row.SumRest * rest;
+            double rest = Math.Exp(row.MaxRest - max);
+            double aligned = split ? Math.Exp(row.MaxAligned + bias - max) : rest;
+            double total = split ? (row.SumAligned * aligned) + (row.SumRest * rest) : row.SumRest * rest;
             return new Classes
             {
                 Aligned = row.SumAligned * aligned / total,
-                LargestAligned = MathF.Exp(row.MaxAligned + bias - max) / total,
+                LargestAligned = Math.Exp(row.MaxAligned + bias - max) / total,
                 Visual = ((row.SumAligned * aligned) + (row.SumBoxed * rest)) / total,
-                AlignedWeight = aligned / total,
-                RestWeight = rest / total,
+                AlignedFactor = aligned,
+                RestFactor = rest,
+                Total = total,
             };
         }
     }

@@ -14,7 +14,7 @@ internal static class VectorMath
     /// <summary>e^x for x &lt;= 0, within 2 ulp; 0 below -87.33, NaN for NaN.</summary>
     /// <remarks>
     /// x = n ln 2 + r with |r| &lt;= ln 2 / 2, ln 2 split in two so that r is exact to float32; e^r = 1 + r + r^2 p(r) with the
-    /// minimax polynomial of the Cephes library's expf. Checked over all floats of [-87.3, 0] by VectorMathTests.
+    /// minimax polynomial of the Cephes library's expf. VectorMathTests checks every 97th float of [-87.3, 0].
     /// </remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V ExpNonPositive<V>(V x)
@@ -36,8 +36,8 @@ internal static class VectorMath
         return V.Select(V.LessThan(x, V.Broadcast(ExpUnderflow)), V.Broadcast(0f), result);
     }
 
-    /// <summary>tanh x, within 3 ulp; NaN for NaN.</summary>
-    /// <remarks>Near 0 the odd polynomial of Cephes' tanhf keeps the relative error; elsewhere (1 - e) / (1 + e) with e = e^(-2|x|).</remarks>
+    /// <summary>tanh x, within 2 ulp; NaN for NaN.</summary>
+    /// <remarks>Near 0 the odd polynomial of Cephes' tanhf keeps the relative error; elsewhere 1 - 2e / (1 + e) with e = e^(-2|x|), whose rounding errors shrink with e.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Tanh<V>(V x)
         where V : struct, IVector<V>
@@ -53,7 +53,7 @@ internal static class VectorMath
 
         V one = V.Broadcast(1f);
         V e = ExpNonPositive(V.Multiply(magnitude, V.Broadcast(-2f)));
-        V large = V.CopySign(V.Divide(V.Subtract(one, e), V.Add(one, e)), x);
+        V large = V.CopySign(V.Subtract(one, V.Divide(V.Add(e, e), V.Add(one, e))), x);
         return V.Select(V.LessThan(magnitude, V.Broadcast(0.625f)), small, large);
     }
 }

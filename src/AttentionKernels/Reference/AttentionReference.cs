@@ -9,15 +9,15 @@ namespace AttentionKernels.Reference;
 /// <remarks>Formulas: <see cref="AttentionProblem"/> and <see cref="SocialBias"/>; arXiv 2511.17952.</remarks>
 public static class AttentionReference
 {
-    /// <summary>Different orders of operations that <see cref="Run{T}"/> knows.</summary>
-    public const int Orders = 32;
+    /// <summary>Orders of operations that <see cref="Run"/> knows.</summary>
+    internal const int Orders = 32;
 
     /// <summary>Computes everything. Results are new arrays: the output and score pointers of the arguments are not written.</summary>
     /// <param name="problem">Shapes and tensors.</param>
     /// <param name="bias">Roles and strength; <c>default</c> is plain attention.</param>
     /// <param name="order">
-    /// Another order of the same operations, 0..31, and so another rounding: every sum starts at that fraction of its terms, and odd orders
-    /// scale the query instead of the dot product.
+    /// Other roundings of the same formula, 0..<see cref="Orders"/> - 1: every sum starts order / 2 sixteenths of its terms on, and an odd
+    /// order scales the query, not the product.
     /// </param>
     /// <typeparam name="T">Type of every operation.</typeparam>
     /// <exception cref="ArgumentException">A size, option or role is not possible, or does not fit the others.</exception>
@@ -135,6 +135,8 @@ public static class AttentionReference
     {
         int size = problem.HeadSize;
         (int first, int end) = problem.VisibleKeys(b, problem.OffsetOf(b) + i);
+        T scale = T.CreateChecked(problem.Scale);
+        (T queryScale, T productScale) = order % 2 == 0 ? (T.One, scale) : (scale, T.One);
         var logits = new T[problem.KeyLength];
         for (int j = 0; j < problem.KeyLength; j++)
         {
@@ -143,13 +145,13 @@ public static class AttentionReference
                 logits[j] = T.NegativeInfinity;
                 continue;
             }
-            T s = T.Zero, scale = T.CreateChecked(problem.Scale);
+            T s = T.Zero;
             for (int n = 0; n < size; n++)
             {
                 int d = Rotate(n, size, order);
-                s += (order % 2 == 0 ? query[d] : query[d] * scale) * key[j][d];
+                s += query[d] * queryScale * key[j][d];
             }
-            s = order % 2 == 0 ? s * scale : s;
+            s *= productScale;
             if (problem.Softcap > 0)
             {
                 T cap = T.CreateChecked(problem.Softcap);
@@ -293,7 +295,7 @@ public static class AttentionReference
 
     private static int Rotate(int n, int count, int order)
     {
-        n += (int)((long)count * order / Orders);
+        n += count * (order / 2) / (Orders / 2);
         return n < count ? n : n - count;
     }
 }

@@ -12,7 +12,8 @@ internal sealed unsafe class AttentionCase : IDisposable
     /// <param name="spec">The numbers.</param>
     /// <param name="test">Name of the test, for the line that replays it.</param>
     /// <param name="asOperator">Keep to what the operators' inputs can say: lengths that leave room for the new keys, offsets by their rule.</param>
-    public AttentionCase(CaseSpec spec, string test, bool asOperator = false)
+    /// <param name="scoresOnly">No value and no output.</param>
+    public AttentionCase(CaseSpec spec, string test, bool asOperator = false, bool scoresOnly = false)
     {
         Spec = spec;
         _test = test;
@@ -40,8 +41,8 @@ internal sealed unsafe class AttentionCase : IDisposable
             QueryOffsets = spec.Lengths || asOperator ? Ints("query offsets", offsets) : null,
             Query = Tensor("query", type, spec.H, spec.S, spec.D, (_, _, _, _) => Normal(random) * QueryScale()),
             Key = Tensor("key", type, spec.Kv, spec.T, spec.D, (b, h, s, d) => KeyValue(random, lengths[b], s, d)),
-            Value = Tensor("value", type, spec.Kv, spec.T, spec.Dv, (b, h, s, d) => spec.Logits == LogitMode.NaNInMaskedRows && s >= lengths[b] ? float.NaN : Normal(random)),
-            Output = Tensor("output", type, spec.H, spec.S, spec.Dv, (_, _, _, _) => float.NaN),
+            Value = scoresOnly ? default : Tensor("value", type, spec.Kv, spec.T, spec.Dv, (b, h, s, d) => spec.Logits == LogitMode.NaNInMaskedRows && s >= lengths[b] ? float.NaN : Normal(random)),
+            Output = scoresOnly ? default : Tensor("output", type, spec.H, spec.S, spec.Dv, (_, _, _, _) => float.NaN),
             Bias = spec.Bias ? BiasTensor(type, random) : default,
             HeadSink = spec.Sink ? Floats("head sink", [.. Enumerable.Range(0, spec.H).Select(_ => Normal(random) * 3)]) : null,
         };
@@ -58,6 +59,12 @@ internal sealed unsafe class AttentionCase : IDisposable
                 HeadScores = Results("head scores", spec.B * spec.H),
                 Alignment = Results("alignment", spec.B * spec.H * 4),
             };
+            if (spec.Seed % 2 == 0 || scoresOnly)
+            {
+                // Fewer than there are bits: scores are for the first speakers alone.
+                Bias.SpeakerCount = Math.Min(spec.Speakers, 4);
+                Bias.SpeakerScores = Results("speaker scores", spec.B * spec.H * Bias.SpeakerCount);
+            }
         }
     }
 
@@ -72,16 +79,34 @@ internal sealed unsafe class AttentionCase : IDisposable
     public string Repro => Spec.Repro(_test);
 
     /// <summary>Output [B, H, S, Dv] in float32, whatever its layout and type.</summary>
-    public float[] Output() => Read(Problem.Output, Spec.H, Spec.S, Spec.Dv);
+    public float[] Output() => Problem.Output.IsEmpty ? [] : Read(Problem.Output, Spec.H, Spec.S, Spec.Dv);
 
     public float[] HeadScores() => new Span<float>(Bias.HeadScores, Bias.HeadScores == null ? 0 : Spec.B * Spec.H).ToArray();
 
+    public float[] SpeakerScores() => new Span<float>(Bias.SpeakerScores, Bias.SpeakerScores == null ? 0 : Spec.B * Spec.H * Bias.SpeakerCount).ToArray();
+
     public float[] Alignment() => new Span<float>(Bias.Alignment, Bias.Alignment == null ? 0 : Spec.B * Spec.H * 4).ToArray();
 
-    public void Run(int threads = 2, InstructionSet? set = null) => AttentionCpu.Run(Problem, Bias, threads, set);
+    public void Run(int threads = 2, InstructionSet? set = null)
+    {
+        ClearResults();
+        AttentionCpu.Run(Problem, Bias, threads, set);
+    }
+
+    /// <summary>Fills everything that a call writes with NaN, so that what it leaves out shows.</summary>
+    public void ClearResults()
+    {
+        foreach ((string name, GuardedBuffer buffer) in _buffers)
+        {
+            if (name is "output" or "head scores" or "alignment" or "speaker scores")
+            {
+                buffer.Fill();
+            }
+        }
+    }
 
     /// <summary>Compares results with the reference by the tolerance rule, and looks at every margin.</summary>
-    public void Check(float[] output, float[] headScores, float[] alignment)
+    public void Check(float[] output, float[] headScores, float[] alignment, float[]? speakerScores = null)
     {
         foreach ((string name, GuardedBuffer buffer) in _buffers)
         {
@@ -98,20 +123,33 @@ internal sealed unsafe class AttentionCase : IDisposable
                 gated.HeadScoresIn = scores;
             }
             AttentionReferenceResult<double> truth = AttentionReference.Run<double>(Problem, gated);
-            Dictionary<int, AttentionReferenceResult<float>> known = [];
-            AttentionProblem problem = Problem;
-            AttentionReferenceResult<float> Plain(int order) =>
-                known.TryGetValue(order, out AttentionReferenceResult<float>? result) ? result : known[order] = AttentionReference.Run<float>(problem, gated, order);
-            Tolerance.Check("output", output, truth.Output, order => Plain(order).Output, Spec.Half, Spec.Softcap > 0, Repro);
+            Dictionary<int, AttentionReferenceResult<float>> plain = [];
+            Compare("output", output, truth.Output, p => p.Output, Spec.Half);
             if (!gated.Keys.IsEmpty)
             {
-                Tolerance.Check("head scores", headScores, truth.HeadScores, order => Plain(order).HeadScores, false, Spec.Softcap > 0, Repro);
-                Tolerance.Check("alignment", alignment, truth.Alignment, order => Plain(order).Alignment, false, Spec.Softcap > 0, Repro);
+                Compare("head scores", headScores, truth.HeadScores, p => p.HeadScores, false);
+                Compare("alignment", alignment, truth.Alignment, p => p.Alignment, false);
+                if (speakerScores != null)
+                {
+                    Compare("speaker scores", speakerScores, truth.SpeakerScores, p => p.SpeakerScores, false);
+                }
+            }
+
+            void Compare(string name, float[] actual, double[] expected, Func<AttentionReferenceResult<float>, float[]> part, bool half) =>
+                Tolerance.Check(name, actual, expected, order => part(Plain(order)), half, Spec.Softcap > 0, Repro);
+
+            AttentionReferenceResult<float> Plain(int order)
+            {
+                if (!plain.TryGetValue(order, out AttentionReferenceResult<float>? result))
+                {
+                    plain[order] = result = AttentionReference.Run<float>(Problem, gated, order);
+                }
+                return result;
             }
         }
     }
 
-    public void Check() => Check(Output(), HeadScores(), Alignment());
+    public void Check() => Check(Output(), HeadScores(), Alignment(), Bias.SpeakerScores == null ? null : SpeakerScores());
 
     public void Dispose()
     {

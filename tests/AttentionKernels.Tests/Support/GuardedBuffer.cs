@@ -35,6 +35,9 @@ internal sealed unsafe class GuardedBuffer : IDisposable
     public Span<T> Span<T>()
         where T : unmanaged => new(Data, (int)(_bytes / sizeof(T)));
 
+    /// <summary>Fills the inside with NaN bits, too.</summary>
+    public void Fill() => Span<byte>().Fill(Canary);
+
     public void CheckMargins(string name, string repro)
     {
         bool intact = new ReadOnlySpan<byte>(_memory, Margin).IndexOfAnyExcept(Canary) < 0

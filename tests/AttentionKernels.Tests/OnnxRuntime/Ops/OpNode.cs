@@ -67,8 +67,13 @@ internal sealed class OpNode : IDisposable
 
     public OrtSession CreateSession()
     {
-        using OrtSessionOptions options = new() { IntraOpThreads = Threads };
-        AttentionKernelsOps.Register(options);
+        using OrtSessionOptions options = new() { IntraOpThreads = Threads, LogSeverity = OrtLogSeverity.Fatal };
+        // Thousands of short sessions on few cores: threads that wait must not take the time of those that work.
+        options.AddConfigEntry("session.intra_op.allow_spinning", "0");
+        if (Domain == AttentionKernelsOps.Domain)
+        {
+            AttentionKernelsOps.Register(options);
+        }
         return new OrtSession(ToModel(), options);
     }
 

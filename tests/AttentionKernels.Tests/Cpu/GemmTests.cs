@@ -1,0 +1,86 @@
+using AttentionKernels.Cpu;
+using AttentionKernels.Tests.Support;
+
+namespace AttentionKernels.Tests.Cpu;
+
+public sealed unsafe class GemmTests
+{
+    public static TheoryData<InstructionSet> Sets => AttentionCpuTests.Sets;
+
+    /// <summary>Small integers, whose products and sums float32 holds exactly, so that any error is one of indices. Odd sizes, both strides of A.</summary>
+    [Theory]
+    [MemberData(nameof(Sets))]
+    public void Product_Is_The_Naive_One(InstructionSet set)
+    {
+        Random random = new(1);
+        for (int rows = 0; rows <= 19; rows++)
+        {
+            foreach (int steps in (int[])[0, 1, 2, 7, 16, 33])
+            {
+                foreach (int lanes in (int[])[1, 8, 17, 32, 64])
+                {
+                    Check(rows, steps, lanes, rowMajor: random.Next(2) == 0, accumulate: random.Next(2) == 0, set, random);
+                }
+            }
+        }
+    }
+
+    private static void Check(int rows, int steps, int lanes, bool rowMajor, bool accumulate, InstructionSet set, Random random)
+    {
+        string repro = $"rows {rows}, steps {steps}, lanes {lanes}, row-major {rowMajor}, accumulate {accumulate}";
+        const int Gap = 3;
+        nint rowStride = rowMajor ? steps + Gap : 1, stepStride = rowMajor ? 1 : rows + Gap;
+        using GuardedBuffer a = new((rowMajor ? rows * rowStride : steps * stepStride) * sizeof(float));
+        using GuardedBuffer b = new((long)steps * Gemm.Pitch * sizeof(float)), c = new((long)rows * Gemm.Pitch * sizeof(float));
+        for (int r = 0; r < rows; r++)
+        {
+            for (int k = 0; k < steps; k++)
+            {
+                ((float*)a.Data)[(r * rowStride) + (k * stepStride)] = random.Next(-9, 10);
+            }
+        }
+        foreach (ref float x in b.Span<float>())
+        {
+            x = random.Next(-9, 10);
+        }
+        foreach (ref float x in c.Span<float>())
+        {
+            x = random.Next(-9, 10);
+        }
+        float[] before = c.Span<float>().ToArray();
+
+        float* pa = (float*)a.Data, pb = (float*)b.Data, pc = (float*)c.Data;
+        int width = set switch
+        {
+            InstructionSet.Avx512 => Run<Vector512F>(),
+            InstructionSet.Avx2 => Run<Vector256F>(),
+            _ => Run<Vector128F>(),
+        };
+        for (int r = 0; r < rows; r++)
+        {
+            for (int lane = 0; lane < Gemm.Pitch; lane++)
+            {
+                float sum = accumulate || lane >= width ? before[(r * Gemm.Pitch) + lane] : 0;
+                for (int k = 0; k < steps && lane < width; k++)
+                {
+                    sum += pa[(r * rowStride) + (k * stepStride)] * pb[(k * Gemm.Pitch) + lane];
+                }
+                if (pc[(r * Gemm.Pitch) + lane] != sum)
+                {
+                    Assert.Fail($"c[{r},{lane}] is {pc[(r * Gemm.Pitch) + lane]}, expected {sum}; {repro}");
+                }
+            }
+        }
+        a.CheckMargins("a", repro);
+        b.CheckMargins("b", repro);
+        c.CheckMargins("c", repro);
+
+        // Lanes that are computed: whole pairs of vectors.
+        int Run<V>()
+            where V : struct, IVector<V>
+        {
+            Gemm.Multiply<V>(pa, rowStride, stepStride, pb, pc, rows, steps, lanes, accumulate);
+            return (lanes + (2 * V.Count) - 1) / (2 * V.Count) * (2 * V.Count);
+        }
+    }
+}

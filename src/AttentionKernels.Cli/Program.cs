@@ -1,1 +1,6 @@
-return 0;
+using System.Text;
+using AttentionKernels.Cli;
+
+// Names and arrows; on Windows the console's own code page may have neither.
+Console.OutputEncoding = Encoding.UTF8;
+return await Tool.InvokeAsync(args, Console.Out, Console.Error);

@@ -109,6 +109,27 @@ internal sealed unsafe class OrtApi
         return false;
     }
 
+    /// <summary>Names of the execution providers that this build of ONNX Runtime knows; a GPU one may still lack its libraries.</summary>
+    public string[] GetAvailableProviders()
+    {
+        byte** names;
+        int count;
+        Check(Table->GetAvailableProviders(&names, &count));
+        try
+        {
+            string[] providers = new string[count];
+            for (int i = 0; i < count; i++)
+            {
+                providers[i] = Marshal.PtrToStringUTF8((nint)names[i]) ?? "";
+            }
+            return providers;
+        }
+        finally
+        {
+            _ = Succeeds(Table->ReleaseAvailableProviders(names, count));
+        }
+    }
+
     private static OrtException TooOld(string version) => new(
         OrtErrorCode.NotImplemented,
         $"AttentionKernels needs ONNX Runtime 1.{RequiredVersion} or later, but the one that is loaded is {(version.Length == 0 ? "of unknown version" : version)}: "

@@ -19,6 +19,8 @@ internal readonly unsafe struct OrtApiTable
 
     // Environment
     [FieldOffset(8 * 3)] public readonly delegate* unmanaged[Cdecl]<OrtLogSeverity, byte*, Env**, Status*> CreateEnv;
+    [FieldOffset(8 * 125)] public readonly delegate* unmanaged[Cdecl]<byte***, int*, Status*> GetAvailableProviders;
+    [FieldOffset(8 * 126)] public readonly delegate* unmanaged[Cdecl]<byte**, int, Status*> ReleaseAvailableProviders;
 
     // Session options. Paths are UTF-16 on Windows and UTF-8 elsewhere.
     [FieldOffset(8 * 10)] public readonly delegate* unmanaged[Cdecl]<SessionOptions**, Status*> CreateSessionOptions;
@@ -47,6 +49,11 @@ internal readonly unsafe struct OrtApiTable
     [FieldOffset(8 * 36)] public readonly delegate* unmanaged[Cdecl]<Session*, nuint, Allocator*, byte**, Status*> SessionGetInputName;
     [FieldOffset(8 * 37)] public readonly delegate* unmanaged[Cdecl]<Session*, nuint, Allocator*, byte**, Status*> SessionGetOutputName;
     [FieldOffset(8 * 95)] public readonly delegate* unmanaged[Cdecl]<Session*, void> ReleaseSession;
+
+    // Options of one run
+    [FieldOffset(8 * 39)] public readonly delegate* unmanaged[Cdecl]<RunOptions**, Status*> CreateRunOptions;
+    [FieldOffset(8 * 46)] public readonly delegate* unmanaged[Cdecl]<RunOptions*, Status*> RunOptionsSetTerminate;
+    [FieldOffset(8 * 97)] public readonly delegate* unmanaged[Cdecl]<RunOptions*, void> ReleaseRunOptions;
 
     // Values
     [FieldOffset(8 * 49)] public readonly delegate* unmanaged[Cdecl]<MemoryInfo*, void*, nuint, long*, nuint, OnnxElementType, Value**, Status*> CreateTensorWithDataAsOrtValue;

@@ -56,14 +56,20 @@ internal sealed unsafe class OrtSession : SafeHandle
     /// <returns>One tensor for each name of <paramref name="outputs"/>.</returns>
     /// <exception cref="ArgumentException">The model has no input or output of that name.</exception>
     /// <exception cref="OrtException">The run failed.</exception>
-    public OrtTensor[] Run(IReadOnlyCollection<KeyValuePair<string, OrtTensor>> feeds, params IReadOnlyList<string> outputs)
+    public OrtTensor[] Run(IReadOnlyCollection<KeyValuePair<string, OrtTensor>> feeds, params IReadOnlyList<string> outputs) =>
+        Run(feeds, outputs, CancellationToken.None);
+
+    /// <summary>As <see cref="Run(IReadOnlyCollection{KeyValuePair{string, OrtTensor}}, IReadOnlyList{string})"/>, until it is cancelled: ONNX Runtime then stops after the node that it is running.</summary>
+    /// <exception cref="OperationCanceledException"><paramref name="cancellation"/> was cancelled.</exception>
+    public OrtTensor[] Run(
+        IReadOnlyCollection<KeyValuePair<string, OrtTensor>> feeds, IReadOnlyList<string> outputs, CancellationToken cancellation)
     {
         nint[] values = new nint[outputs.Count];
         nint[] names = [.. outputs.Select(name => Lookup(_outputNames, name, "output"))];
         OrtTensor[] tensors = new OrtTensor[outputs.Count];
         try
         {
-            Run(feeds, names, values);
+            Run(feeds, names, values, cancellation);
             for (int i = 0; i < values.Length; i++)
             {
                 nint value = values[i];
@@ -98,7 +104,7 @@ internal sealed unsafe class OrtSession : SafeHandle
     {
         nint[] names = [.. outputs.Select(o => Lookup(_outputNames, o.Key, "output"))];
         using HandleUse use = new([.. outputs.Select(o => o.Value)]);
-        Run(feeds, names, use.Pointers);
+        Run(feeds, names, use.Pointers, CancellationToken.None);
     }
 
     protected override bool ReleaseHandle()
@@ -116,15 +122,27 @@ internal sealed unsafe class OrtSession : SafeHandle
             ? native
             : throw new ArgumentException($"the model has no {kind} '{name}'; it has {string.Join(", ", names.Keys)}");
 
-    private void Run(IReadOnlyCollection<KeyValuePair<string, OrtTensor>> feeds, nint[] outputNames, nint[] outputs)
+    private void Run(IReadOnlyCollection<KeyValuePair<string, OrtTensor>> feeds, nint[] outputNames, nint[] outputs, CancellationToken cancellation)
     {
+        cancellation.ThrowIfCancellationRequested();
         using HandleUse self = new(this);
         nint[] inputNames = [.. feeds.Select(f => Lookup(_inputNames, f.Key, "input"))];
         using HandleUse inputs = new([.. feeds.Select(f => f.Value)]);
+        using OrtRunOptions? options = cancellation.CanBeCanceled ? new OrtRunOptions(_api) : null;
+        // Disposed before the options, and not while the callback runs.
+        using CancellationTokenRegistration registration = cancellation.UnsafeRegister(static state => ((OrtRunOptions)state!).Terminate(), options);
         fixed (nint* inputName = inputNames, input = inputs.Pointers, outputName = outputNames, output = outputs)
         {
-            _api.Check(_api.Table->Run(
-                (Session*)self.Pointer, null, (byte**)inputName, (Value**)input, (nuint)inputNames.Length, (byte**)outputName, (nuint)outputNames.Length, (Value**)output));
+            try
+            {
+                _api.Check(_api.Table->Run(
+                    (Session*)self.Pointer, options == null ? null : options.Pointer,
+                    (byte**)inputName, (Value**)input, (nuint)inputNames.Length, (byte**)outputName, (nuint)outputNames.Length, (Value**)output));
+            }
+            catch (OrtException e) when (cancellation.IsCancellationRequested)
+            {
+                throw new OperationCanceledException("the run was cancelled", e, cancellation);
+            }
         }
     }
 

@@ -62,7 +62,10 @@ internal readonly unsafe ref struct RotaryEmbedding
                 long position = rotary.Position(b, s, offsets[b]);
                 if (position < 0 || position >= cos.Shape[0])
                 {
-                    throw Argument.Error($"row {s} of batch element {b} is at position {position}, expected 0..{cos.Shape[0] - 1}, the rows of input 'cos_cache'");
+                    string range = $"expected 0..{cos.Shape[0] - 1}, the rows of input 'cos_cache'";
+                    throw Argument.Error(positions != null
+                        ? $"input 'position_ids' has {position} at [{b},{s}], {range}"
+                        : $"row {s} of batch element {b} is at position {position}, {range}");
                 }
             }
         }

@@ -27,6 +27,84 @@ internal static unsafe class OpCase
                 ["clamp_negative"] = spec.Clamp ? 1L : 0,
             },
         };
+        AddTensors(node, c);
+        AddRoles(node, c.Bias.Keys, spec.B);
+        AddRoles(node, c.Bias.Queries, spec.B);
+        if (c.Bias.HeadScoresIn != null)
+        {
+            node.Add(new Span<float>(c.Bias.HeadScoresIn, spec.B * spec.H).ToArray(), spec.B, spec.H);
+        }
+        return node;
+    }
+
+    /// <summary>The same problem without roles for ONNX Runtime's own operator.</summary>
+    /// <param name="c">Causal, new keys as many as rows, head size a multiple of 8.</param>
+    /// <param name="qkOutput">What output_qk holds: 1 logits, 2 probabilities.</param>
+    /// <param name="bias">[B, H, S, T] instead of the case's own bias; null: the case's own.</param>
+    public static OpNode GroupQueryAttention(AttentionCase c, int qkOutput = 0, float[]? bias = null)
+    {
+        CaseSpec spec = c.Spec;
+        OpNode node = new()
+        {
+            Domain = "com.microsoft",
+            Op = "GroupQueryAttention",
+            Outputs = qkOutput == 0 ? ["output", "present_key", "present_value"] : ["output", "present_key", "present_value", "output_qk"],
+            Threads = 1 + (spec.Seed % 2),
+            Attributes = new Dictionary<string, object>
+            {
+                ["num_heads"] = (long)spec.H,
+                ["kv_num_heads"] = (long)spec.Kv,
+                ["softcap"] = spec.Softcap,
+                ["local_window_size"] = spec.Window == 0 ? -1L : spec.Window,
+                ["qk_output"] = (long)qkOutput,
+            },
+        };
+        AddTensors(node, c);
+        return bias == null ? node : node.Replace(10, bias, spec.B, spec.H, spec.S, spec.T);
+    }
+
+    /// <summary>The scores alone.</summary>
+    public static OpNode CrossModalHeadScores(AttentionCase c)
+    {
+        CaseSpec spec = c.Spec;
+        OpNode node = new()
+        {
+            Op = "CrossModalHeadScores",
+            Outputs = ["head_scores", "speaker_scores"],
+            Threads = 1 + (spec.Seed % 2),
+            Attributes = new Dictionary<string, object>
+            {
+                ["num_heads"] = (long)spec.H,
+                ["kv_num_heads"] = (long)spec.Kv,
+                ["softcap"] = spec.Softcap,
+                ["local_window_size"] = spec.Window == 0 ? -1L : spec.Window,
+                ["causal"] = spec.Causal ? 1L : 0,
+                ["num_speakers"] = (long)c.Bias.SpeakerCount,
+            },
+        };
+        int[] lengths = new Span<int>(c.Problem.KeyLengths, spec.B).ToArray();
+        int fresh = spec.T - spec.Past;
+        int[] first = [.. lengths.Select(n => spec.Past == 0 ? 0 : n - fresh)];
+        Add(node, spec.Half, Rows(c, c.Problem.Query, spec.H, spec.S, spec.D, new int[spec.B]), spec.B, spec.S, spec.H * spec.D);
+        Add(node, spec.Half, Rows(c, c.Problem.Key, spec.Kv, fresh, spec.D, first), spec.B, fresh, spec.Kv * spec.D);
+        if (spec.Past > 0)
+        {
+            Add(node, spec.Half, PastRows(c, c.Problem.Key, spec.D, first), spec.B, spec.Kv, spec.Past, spec.D);
+        }
+        else
+        {
+            node.Skip();
+        }
+        node.Add([.. lengths.Select(n => n - 1)], spec.B).Add([spec.T]);
+        AddRoles(node, c.Bias.Keys, spec.B);
+        AddRoles(node, c.Bias.Queries, spec.B);
+        return node;
+    }
+
+    /// <summary>Inputs 0 to 11, which both attention operators have.</summary>
+    private static void AddTensors(OpNode node, AttentionCase c)
+    {
+        CaseSpec spec = c.Spec;
         Span<int> lengths = new(c.Problem.KeyLengths, spec.B);
         int fresh = spec.T - spec.Past;
         int[] first = [.. lengths.ToArray().Select(n => spec.Past == 0 ? 0 : n - fresh)];
@@ -68,13 +146,6 @@ internal static unsafe class OpCase
         {
             node.Skip();
         }
-        AddRoles(node, c.Bias.Keys, spec.B);
-        AddRoles(node, c.Bias.Queries, spec.B);
-        if (c.Bias.HeadScoresIn != null)
-        {
-            node.Add(new Span<float>(c.Bias.HeadScoresIn, spec.B * spec.H).ToArray(), spec.B, spec.H);
-        }
-        return node;
     }
 
     /// <summary>[B, S, H, Dv] as [B, H, S, Dv].</summary>

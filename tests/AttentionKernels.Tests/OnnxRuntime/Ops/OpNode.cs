@@ -13,10 +13,16 @@ internal sealed class OpNode : IDisposable
 
     public string Domain { get; init; } = AttentionKernelsOps.Domain;
 
+    /// <summary>Where the op is, if it is neither ours nor ONNX Runtime's.</summary>
+    public OrtDomain? Library { get; init; }
+
     public Dictionary<string, object> Attributes { get; init; } = [];
 
+    /// <summary>Whether the graph declares the rank of its inputs. If not, a tensor of the wrong rank gets as far as the node.</summary>
+    public bool RanksKnown { get; init; } = true;
+
     /// <summary>Names of the outputs to list, "" for one to skip.</summary>
-    public required string[] Outputs { get; init; }
+    public required string[] Outputs { get; set; }
 
     public int Threads { get; init; } = 2;
 
@@ -36,6 +42,25 @@ internal sealed class OpNode : IDisposable
         return this;
     }
 
+    /// <summary>Adds copies of another node's inputs, float32 as float16 if <paramref name="half"/>.</summary>
+    public void AddAll(OpNode other, bool half)
+    {
+        for (int i = 0; i < other._inputs.Count; i++)
+        {
+            OrtTensor? tensor = other._inputs[i];
+            _ = tensor?.ElementType switch
+            {
+                null => Skip(),
+                // Input 18 is head_scores_in, float32 for both types.
+                OnnxElementType.Float when half && i != 18 => Add<Half>([.. tensor.Span<float>().ToArray().Select(x => (Half)x)], tensor.Shape),
+                OnnxElementType.Float => Add(tensor.Span<float>().ToArray(), tensor.Shape),
+                OnnxElementType.Int32 => Add(tensor.Span<int>().ToArray(), tensor.Shape),
+                OnnxElementType.Int64 => Add(tensor.Span<long>().ToArray(), tensor.Shape),
+                _ => Add(tensor.Span<byte>().ToArray(), tensor.Shape),
+            };
+        }
+    }
+
     public OpNode Replace<T>(int index, T[]? values, params ReadOnlySpan<long> shape)
         where T : unmanaged
     {
@@ -52,6 +77,12 @@ internal sealed class OpNode : IDisposable
     public Dictionary<string, float[]> Run()
     {
         using OrtSession session = CreateSession();
+        return Run(session);
+    }
+
+    /// <summary>Feeds these inputs to a session that exists.</summary>
+    public Dictionary<string, float[]> Run(OrtSession session)
+    {
         string[] names = [.. Outputs.Where(o => o.Length > 0)];
         OrtTensor[] tensors = session.Run(Feeds(), names);
         Dictionary<string, float[]> results = [];
@@ -70,6 +101,7 @@ internal sealed class OpNode : IDisposable
         using OrtSessionOptions options = new() { IntraOpThreads = Threads, LogSeverity = OrtLogSeverity.Fatal };
         // Thousands of short sessions on few cores: threads that wait must not take the time of those that work.
         options.AddConfigEntry("session.intra_op.allow_spinning", "0");
+        Library?.AddTo(options);
         if (Domain == AttentionKernelsOps.Domain)
         {
             AttentionKernelsOps.Register(options);
@@ -90,11 +122,14 @@ internal sealed class OpNode : IDisposable
             Attributes = Attributes,
             NodeInputs = [.. _inputs.Take(used).Select((tensor, i) => tensor == null ? "" : $"input{i}")],
             NodeOutputs = Outputs,
-            GraphInputs = [.. Feeds().Select(f => (f.Key, f.Value.ElementType, (object?[]?)f.Value.Shape.ToArray().Select(_ => (object?)null).ToArray()))],
-            GraphOutputs = [.. Outputs.Where(o => o.Length > 0).Select(o => (o, o is "head_scores" or "alignment" or "speaker_scores" ? OnnxElementType.Float : OutputType, (object?[]?)null))],
+            GraphInputs = [.. Feeds().Select(f => (f.Key, f.Value.ElementType, RanksKnown ? new object?[f.Value.Shape.Length] : null))],
+            GraphOutputs = [.. Outputs.Where(o => o.Length > 0).Select(o => (o, TypeOf(o), (object?[]?)null))],
         };
         return model.ToBytes();
     }
+
+    /// <summary>Type of an output: scores are always float32.</summary>
+    public OnnxElementType TypeOf(string output) => output is "head_scores" or "alignment" or "speaker_scores" ? OnnxElementType.Float : OutputType;
 
     public void Dispose()
     {

@@ -1,0 +1,203 @@
+using System.Numerics;
+using AttentionKernels.OnnxRuntime.Interop;
+using AttentionKernels.Tests.Support;
+
+namespace AttentionKernels.Tests.OnnxRuntime.Ops;
+
+/// <summary>Rotary embedding inside the operator, against a rotation and an attention of this test's own, in float64, and against ONNX Runtime's operator.</summary>
+public sealed class RotaryEmbeddingTests
+{
+    private const int Heads = 4, KvHeads = 2, Positions = 40;
+
+    /// <summary>Both layouts, all or part of the dimensions, given or implied positions, a prompt or a past, both types.</summary>
+    [Theory]
+    [CombinatorialCases]
+    public void Rotation_Is_Exact(bool interleaved, bool partial, bool given, bool past, bool half)
+    {
+        Case c = new(batch: 2, rows: past ? 3 : 9, past: past ? 6 : 0, size: 16, rotated: partial ? 6 : 16, interleaved, half, seed: 3);
+        long[]? positions = given ? [.. Enumerable.Range(0, c.Batch * c.Rows).Select(i => (long)(i * 7 % Positions))] : null;
+        using OpNode node = c.Node("SteeredAttention", AttentionKernels.OnnxRuntime.AttentionKernelsOps.Domain, positions);
+        Dictionary<string, float[]> results = node.Run();
+        c.Check(results, positions);
+    }
+
+    /// <summary>The same inputs mean the same to com.microsoft::GroupQueryAttention.</summary>
+    [Theory]
+    [InlineData(false, 0)]
+    [InlineData(true, 0)]
+    [InlineData(false, 6)]
+    [InlineData(true, 6)]
+    public void Built_In_Operator_Rotates_Alike(bool interleaved, int past)
+    {
+        Case c = new(batch: past > 0 ? 1 : 2, rows: past > 0 ? 1 : 9, past, size: 32, rotated: 32, interleaved, half: false, seed: 4);
+        using OpNode ours = c.Node("SteeredAttention", AttentionKernels.OnnxRuntime.AttentionKernelsOps.Domain, null);
+        using OpNode builtIn = c.Node("GroupQueryAttention", "com.microsoft", null);
+        c.Check(ours.Run(), null);
+        c.Check(builtIn.Run(), null);
+    }
+
+    private sealed class CombinatorialCasesAttribute : Xunit.Sdk.DataAttribute
+    {
+        public override IEnumerable<object[]> GetData(System.Reflection.MethodInfo testMethod) =>
+            Enumerable.Range(0, 1 << testMethod.GetParameters().Length)
+                .Select(bits => testMethod.GetParameters().Select((_, i) => (object)((bits >> i) % 2 == 1)).ToArray());
+    }
+
+    /// <summary>Inputs of a node with do_rotary, and what must come out.</summary>
+    private sealed class Case
+    {
+        private readonly int _past;
+        private readonly int _size;
+        private readonly int _pairs;
+        private readonly bool _interleaved;
+        private readonly bool _half;
+        private readonly float[] _query;
+        private readonly float[] _key;
+        private readonly float[] _value;
+        private readonly float[] _pastKey;
+        private readonly float[] _pastValue;
+        private readonly float[] _cos;
+        private readonly float[] _sin;
+
+        public Case(int batch, int rows, int past, int size, int rotated, bool interleaved, bool half, int seed)
+        {
+            (Batch, Rows, _past, _size, _pairs, _interleaved, _half) = (batch, rows, past, size, rotated / 2, interleaved, half);
+            Random random = new(seed);
+            _query = Fill(batch * rows * Heads * size);
+            _key = Fill(batch * rows * KvHeads * size);
+            _value = Fill(batch * rows * KvHeads * size);
+            _pastKey = Fill(batch * KvHeads * past * size);
+            _pastValue = Fill(batch * KvHeads * past * size);
+            double[] angles = [.. Enumerable.Range(0, Positions * _pairs).Select(i => i / _pairs * Math.Pow(100, -(double)(i % _pairs) / _pairs))];
+            _cos = [.. angles.Select(a => Rounded((float)Math.Cos(a)))];
+            _sin = [.. angles.Select(a => Rounded((float)Math.Sin(a)))];
+
+            float[] Fill(int count) => [.. Enumerable.Range(0, count).Select(_ => Rounded((random.NextSingle() * 4) - 2))];
+        }
+
+        public int Batch { get; }
+
+        public int Rows { get; }
+
+        private int Keys => _past + Rows;
+
+        public OpNode Node(string op, string domain, long[]? positions)
+        {
+            OpNode node = new()
+            {
+                Op = op,
+                Domain = domain,
+                Outputs = ["output", "present_key", "present_value"],
+                OutputType = _half ? OnnxElementType.Float16 : OnnxElementType.Float,
+                Attributes = new Dictionary<string, object>
+                {
+                    ["num_heads"] = (long)Heads,
+                    ["kv_num_heads"] = (long)KvHeads,
+                    ["do_rotary"] = 1L,
+                    ["rotary_interleaved"] = _interleaved ? 1L : 0,
+                },
+            };
+            Add(_query, Batch, Rows, Heads * _size);
+            Add(_key, Batch, Rows, KvHeads * _size);
+            Add(_value, Batch, Rows, KvHeads * _size);
+            if (_past > 0)
+            {
+                Add(_pastKey, Batch, KvHeads, _past, _size);
+                Add(_pastValue, Batch, KvHeads, _past, _size);
+            }
+            else
+            {
+                node.Skip(2);
+            }
+            node.Add([.. Enumerable.Repeat(Keys - 1, Batch)], Batch).Add([Keys], 1);
+            Add(_cos, Positions, _pairs);
+            Add(_sin, Positions, _pairs);
+            return node.Add(positions, Batch, Rows);
+
+            void Add(float[] values, params ReadOnlySpan<long> shape) =>
+                _ = _half ? node.Add<Half>([.. values.Select(x => (Half)x)], shape) : node.Add(values, shape);
+        }
+
+        public void Check(Dictionary<string, float[]> results, long[]? positions)
+        {
+            float[] key = results["present_key"], value = results["present_value"];
+            for (int b = 0; b < Batch; b++)
+            {
+                for (int h = 0; h < KvHeads; h++)
+                {
+                    for (int j = 0; j < Keys; j++)
+                    {
+                        float[] row = key[(((((b * KvHeads) + h) * Keys) + j) * _size)..(((((b * KvHeads) + h) * Keys) + j + 1) * _size)];
+                        if (j < _past)
+                        {
+                            Assert.Equal(_pastKey[(((((b * KvHeads) + h) * _past) + j) * _size)..(((((b * KvHeads) + h) * _past) + j + 1) * _size)], row);
+                            continue;
+                        }
+                        double[] exact = Rotate<double>(_key, ((b * Rows) + j - _past) * KvHeads + h, Position(positions, b, j - _past));
+                        for (int d = 0; d < _size; d++)
+                        {
+                            // Two products and a sum of numbers up to 2 in float32, then one rounding to the cache's type.
+                            double error = Math.Abs(row[d] - exact[d]), most = (4 * Math.Pow(2, -23)) + (_half ? Math.Abs(exact[d]) * Math.Pow(2, -11) : 0);
+                            Assert.True(error <= most, $"present_key[{b},{h},{j},{d}] is {row[d]}, expected {exact[d]}");
+                        }
+                    }
+                }
+            }
+            double[] truth = Attend<double>(key, value, positions);
+            Tolerance.Check("output", results["output"], truth, _ => Attend<float>(key, value, positions), _half, false, "rotary");
+        }
+
+        private long Position(long[]? positions, int b, int s) => positions == null ? _past + s : positions[(b * Rows) + s];
+
+        /// <summary>Causal attention of rotated queries over the keys of the cache, [B, S, H * D].</summary>
+        private T[] Attend<T>(float[] key, float[] value, long[]? positions)
+            where T : IFloatingPointIeee754<T>
+        {
+            T[] output = new T[Batch * Rows * Heads * _size];
+            for (int n = 0; n < Batch * Rows * Heads; n++)
+            {
+                int h = n % Heads, s = n / Heads % Rows, b = n / Heads / Rows, kv = ((b * KvHeads) + (h / (Heads / KvHeads))) * Keys;
+                T[] query = Rotate<T>(_query, n, Position(positions, b, s));
+                T[] weights = new T[_past + s + 1];
+                for (int j = 0; j < weights.Length; j++)
+                {
+                    for (int d = 0; d < _size; d++)
+                    {
+                        weights[j] += query[d] * T.CreateChecked(key[((kv + j) * _size) + d]);
+                    }
+                    weights[j] /= T.Sqrt(T.CreateChecked(_size));
+                }
+                T max = weights.Aggregate(T.Max), sum = T.Zero;
+                for (int j = 0; j < weights.Length; j++)
+                {
+                    weights[j] = T.Exp(weights[j] - max);
+                    sum += weights[j];
+                }
+                for (int d = 0; d < _size; d++)
+                {
+                    for (int j = 0; j < weights.Length; j++)
+                    {
+                        output[(n * _size) + d] += weights[j] / sum * T.CreateChecked(value[((kv + j) * _size) + d]);
+                    }
+                }
+            }
+            return output;
+        }
+
+        /// <summary>Head number <paramref name="head"/> of a [.., D] tensor, rotated as a complex number each pair.</summary>
+        private T[] Rotate<T>(float[] tensor, int head, long position)
+            where T : IFloatingPointIeee754<T>
+        {
+            T[] x = [.. tensor[(head * _size)..((head + 1) * _size)].Select(T.CreateChecked)];
+            for (int i = 0; i < _pairs; i++)
+            {
+                (int re, int im) = _interleaved ? (2 * i, (2 * i) + 1) : (i, i + _pairs);
+                T cos = T.CreateChecked(_cos[(position * _pairs) + i]), sin = T.CreateChecked(_sin[(position * _pairs) + i]);
+                (x[re], x[im]) = ((x[re] * cos) - (x[im] * sin), (x[im] * cos) + (x[re] * sin));
+            }
+            return x;
+        }
+
+        private float Rounded(float value) => _half ? (float)(Half)value : value;
+    }
+}

@@ -17,8 +17,8 @@ public sealed unsafe class GroupQueryAttentionOracleTests
         Dictionary<string, float[]> actual = ours.Run(), oracle = builtIn.Run();
         c.Check(OpCase.HeadsFirst(actual["output"], c.Spec), [], []);
         c.Check(OpCase.HeadsFirst(oracle["output"], c.Spec), [], []);
-        Assert.Equal(oracle["present_key"], actual["present_key"]);
-        Assert.Equal(oracle["present_value"], actual["present_value"]);
+        Assert.True(oracle["present_key"].AsSpan().SequenceEqual(actual["present_key"]), $"present_key differs; {c.Repro}");
+        Assert.True(oracle["present_value"].AsSpan().SequenceEqual(actual["present_value"]), $"present_value differs; {c.Repro}");
     }, spec => spec with { Roles = RoleMode.None });
 
     /// <summary>
@@ -33,6 +33,10 @@ public sealed unsafe class GroupQueryAttentionOracleTests
         {
             Roles = spec.Roles == RoleMode.None ? RoleMode.Self : spec.Roles,
             ScoresIn = false,
+            Speakers = Math.Min(spec.Speakers, 3),
+            Alpha = spec.Alpha == 0 ? 1 : spec.Alpha,
+            Lambda = float.IsInfinity(spec.Lambda) ? -1 : spec.Lambda,
+            T = Math.Max(spec.T, 12),
         });
         Assert.True(steered > 30 || Environment.GetEnvironmentVariable("ATTNK_CASE") != null, $"only {steered} cases were steered at all");
     }
@@ -99,8 +103,9 @@ public sealed unsafe class GroupQueryAttentionOracleTests
         law(c);
     }, salt: (ulong)test.Length, restrict: spec =>
     {
+        spec = restrict(spec);
         int past = spec.Past > 0 ? Math.Max(0, spec.T - spec.S) : 0;
-        return restrict(spec) with
+        return spec with
         {
             B = past > 0 && spec.S > 1 ? 1 : spec.B,
             S = past > 0 ? spec.S : spec.T,

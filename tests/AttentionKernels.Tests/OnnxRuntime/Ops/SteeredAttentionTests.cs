@@ -267,7 +267,10 @@ public sealed unsafe class SteeredAttentionTests
                     for (int d = 0; d < size; d++)
                     {
                         float actual = present[((((b * c.Spec.Kv) + h) * room) + s) * size + d];
-                        Assert.True(actual == expected.Load(b, h, s, d), $"present[{b},{h},{s},{d}] is {actual}, expected {expected.Load(b, h, s, d)}; {c.Repro}");
+                        if (actual != expected.Load(b, h, s, d))
+                        {
+                            Assert.Fail($"present[{b},{h},{s},{d}] is {actual}, expected {expected.Load(b, h, s, d)}; {c.Repro}");
+                        }
                     }
                 }
             }

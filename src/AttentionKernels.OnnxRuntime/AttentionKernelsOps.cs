@@ -47,19 +47,8 @@ public static unsafe class AttentionKernelsOps
         {
             throw new ArgumentException("the session options are closed or were never opened", nameof(sessionOptions));
         }
-        bool held = false;
-        try
-        {
-            sessionOptions.DangerousAddRef(ref held);
-            Register(sessionOptions.DangerousGetHandle());
-        }
-        finally
-        {
-            if (held)
-            {
-                sessionOptions.DangerousRelease();
-            }
-        }
+        using HandleUse use = new(sessionOptions);
+        Register(use.Pointer);
     }
 
     /// <summary>Registers the operators with native session options.</summary>

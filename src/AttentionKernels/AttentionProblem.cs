@@ -18,6 +18,12 @@ namespace AttentionKernels;
 /// </remarks>
 public unsafe struct AttentionProblem
 {
+    /// <summary>Most rows, keys, heads or batch elements: with blocks and tiles rounded up, indices stay within an int.</summary>
+    internal const int MaxLength = 1 << 30;
+
+    /// <summary>Largest head: a worker's matrices have 64 lanes for each of its elements.</summary>
+    internal const int MaxHeadSize = 1 << 16;
+
     /// <summary>Batch elements B.</summary>
     public int Batch;
 
@@ -79,12 +85,14 @@ public unsafe struct AttentionProblem
     /// <exception cref="ArgumentException">The message names the member, its value and what was expected.</exception>
     internal readonly void Validate(in SocialBias bias)
     {
-        Require(Batch >= 0 && QueryLength >= 0 && KeyLength >= 0, $"Batch, QueryLength, KeyLength are {Batch}, {QueryLength}, {KeyLength}, expected 0 or more");
-        Require(KvHeads > 0 && Heads > 0 && Heads % KvHeads == 0, $"Heads is {Heads}, expected a positive multiple of KvHeads = {KvHeads}");
-        Require(HeadSize > 0, $"HeadSize is {HeadSize}, expected 1 or more");
+        Require(
+            Batch is >= 0 and <= MaxLength && QueryLength is >= 0 and <= MaxLength && KeyLength is >= 0 and <= MaxLength,
+            $"Batch, QueryLength, KeyLength are {Batch}, {QueryLength}, {KeyLength}, expected 0..{MaxLength}");
+        Require(KvHeads > 0 && Heads is > 0 and <= MaxLength && Heads % KvHeads == 0, $"Heads is {Heads}, expected a multiple of KvHeads = {KvHeads} in 1..{MaxLength}");
+        Require(HeadSize is > 0 and <= MaxHeadSize, $"HeadSize is {HeadSize}, expected 1..{MaxHeadSize}");
         Require(!Query.IsEmpty && !Key.IsEmpty, "Query and Key are required");
         Require(Value.IsEmpty == Output.IsEmpty, "Value and Output are expected both or neither");
-        Require(Value.IsEmpty || ValueHeadSize > 0, $"ValueHeadSize is {ValueHeadSize}, expected 1 or more");
+        Require(Value.IsEmpty || ValueHeadSize is > 0 and <= MaxHeadSize, $"ValueHeadSize is {ValueHeadSize}, expected 1..{MaxHeadSize}");
         Require(Value.IsEmpty || Value.Type == Key.Type, $"Value is {Value.Type}, expected {Key.Type} as Key");
         Require(float.IsFinite(Scale) && float.IsFinite(Softcap) && Softcap >= 0, $"Scale, Softcap are {Scale}, {Softcap}, expected finite numbers and Softcap 0 or more");
         Require(Window >= 0, $"Window is {Window}, expected 0 (none) or more");
@@ -92,14 +100,16 @@ public unsafe struct AttentionProblem
         {
             Require(KeysOf(b) >= 0 && KeysOf(b) <= KeyLength, $"KeyLengths[{b}] is {KeysOf(b)}, expected 0..{KeyLength}");
         }
+        Require(bias.SpeakerCount is >= 0 and <= 63, $"SpeakerCount is {bias.SpeakerCount}, expected 0..63");
         if (bias.Keys.IsEmpty)
         {
             return;
         }
+        Require(bias.Keys.Speakers != null && bias.Keys.Frames != null, "Keys has a modality, expected speakers and frames, too");
+        Require(bias.Queries.IsEmpty || (bias.Queries.Speakers != null && bias.Queries.Frames != null), "Queries has a modality, expected speakers and frames, too");
         Require(bias.Keys.Length == KeyLength, $"Keys has {bias.Keys.Length} tokens, expected KeyLength = {KeyLength}");
         Require(bias.Queries.IsEmpty || bias.Queries.Length == QueryLength, $"Queries has {bias.Queries.Length} tokens, expected QueryLength = {QueryLength}");
         Require(float.IsFinite(bias.Alpha) && !float.IsNaN(bias.Lambda), $"Alpha, Lambda are {bias.Alpha}, {bias.Lambda}, expected a finite number and a number");
-        Require(bias.SpeakerCount is >= 0 and <= 63, $"SpeakerCount is {bias.SpeakerCount}, expected 0..63");
         string? fault = bias.Keys.FindFault(Batch, 63) ?? (bias.Queries.IsEmpty ? null : bias.Queries.FindFault(Batch, 63));
         Require(fault == null, fault!);
 

@@ -9,26 +9,8 @@ internal static class TokenEmbeddings
     /// <summary>Stand-ins without meaning: a seeded row for each word and each visual cell.</summary>
     /// <param name="tokens">The scene.</param>
     /// <param name="config">The decoder they are for: size, seed, and whether its planted heads know the speakers.</param>
-    public static float[] Synthetic(SceneTokens tokens, DecoderConfig config)
-    {
-        SyntheticEmbeddings embeddings = new(config);
-        float[] rows = new float[checked(tokens.Length * config.Hidden)];
-        int cell = 0;
-        for (int t = 0; t < tokens.Length; t++)
-        {
-            Span<float> row = rows.AsSpan(t * config.Hidden, config.Hidden);
-            if (tokens.Modality[t] == (byte)Modality.Visual)
-            {
-                embeddings.Visual(cell++, tokens.Speakers[t], row);
-            }
-            else
-            {
-                embeddings.Text(tokens.TokenIds[t], tokens.Speakers[t], row);
-            }
-        }
-        embeddings.MarkFirst(rows.AsSpan(0, config.Hidden));
-        return rows;
-    }
+    public static float[] Synthetic(SceneTokens tokens, DecoderConfig config) =>
+        new SyntheticEmbeddings(config).Rows(tokens.TokenIds, tokens.Modality, tokens.Speakers);
 
     /// <summary>Reads a host's embeddings, [S, hidden] or [1, S, hidden] float32.</summary>
     /// <exception cref="RunException">The file is not readable or its shape is not that of the scene and the model.</exception>

@@ -11,12 +11,12 @@ internal sealed unsafe class OrtEnvironment
     private static readonly Lock Gate = new();
     private static OrtEnvironment? _default;
 
-    private OrtEnvironment(OrtApi api, OrtLogSeverity severity)
+    private OrtEnvironment(OrtApi api)
     {
         Api = api;
         using NativeText name = NativeText.Utf8("AttentionKernels");
         Env* env;
-        api.Check(api.Table->CreateEnv(severity, name.Pointer, &env));
+        api.Check(api.Table->CreateEnv(OrtLogSeverity.Error, name.Pointer, &env));
         Handle = env;
     }
 
@@ -24,14 +24,13 @@ internal sealed unsafe class OrtEnvironment
 
     public Env* Handle { get; }
 
-    /// <summary>The environment of <see cref="OrtApi.Default"/>, made on first use.</summary>
-    /// <param name="severity">What it logs; the first caller decides. A session may log more or less.</param>
+    /// <summary>The environment of <see cref="OrtApi.Default"/>, made on first use. It logs errors; a session may log more or less.</summary>
     /// <exception cref="OrtException">There is no usable ONNX Runtime.</exception>
-    public static OrtEnvironment Get(OrtLogSeverity severity = OrtLogSeverity.Error)
+    public static OrtEnvironment Get()
     {
         lock (Gate)
         {
-            return _default ??= new OrtEnvironment(OrtApi.Default, severity);
+            return _default ??= new OrtEnvironment(OrtApi.Default);
         }
     }
 }

@@ -55,7 +55,4 @@ internal static unsafe class OrtStatus
             }
         }
     }
-
-    /// <summary>The same for an ONNX Runtime that may be too old for this library: only <see cref="OrtApiBase"/> is at hand.</summary>
-    public static Status* FromException(OrtApiBase* apiBase, Exception e) => FromException(apiBase->GetApi(1), e);
 }

@@ -33,20 +33,22 @@ internal static class Argument
         }
     }
 
-    /// <summary>A dimension as int.</summary>
+    /// <summary>A dimension that the engine can count in an int.</summary>
     public static int Dimension(in TensorArgument input, string name, int axis)
     {
         long size = input.Shape[axis];
-        return size <= int.MaxValue ? (int)size : throw Error($"input '{name}' has shape {Text(input.Shape)}, expected at most {int.MaxValue} along axis {axis}");
+        return size <= AttentionProblem.MaxLength
+            ? (int)size
+            : throw Error($"input '{name}' has shape {Text(input.Shape)}, expected at most {AttentionProblem.MaxLength} along axis {axis}");
     }
 
     /// <summary>The size of a head: a hidden size divided by the number of heads, which must divide it.</summary>
     public static int HeadSize(in TensorArgument input, string name, string heads, int count)
     {
         int hidden = Dimension(input, name, 2);
-        return hidden > 0 && hidden % count == 0
+        return hidden > 0 && hidden % count == 0 && hidden / count <= AttentionProblem.MaxHeadSize
             ? hidden / count
-            : throw Error($"input '{name}' has shape {Text(input.Shape)}, expected a multiple of {heads} = {count} along axis 2");
+            : throw Error($"input '{name}' has shape {Text(input.Shape)}, expected a multiple of {heads} = {count} along axis 2, for heads of 1..{AttentionProblem.MaxHeadSize}");
     }
 
     /// <summary>Throws if one of two inputs that belong together is missing.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using AttentionKernels.OnnxRuntime.Interop;
 
 namespace AttentionKernels.OnnxRuntime.Ops;
@@ -34,7 +35,7 @@ internal static unsafe class KeyValueCache
                 if (past != present)
                 {
                     Buffer.MemoryCopy((byte*)past + (head * pastRoom * rowBytes), target, first * rowBytes, first * rowBytes);
-                    new Span<byte>(target + ((first + lengths.NewKeys) * rowBytes), checked((int)((room - first - lengths.NewKeys) * rowBytes))).Clear();
+                    NativeMemory.Clear(target + ((first + lengths.NewKeys) * rowBytes), (nuint)((room - first - lengths.NewKeys) * rowBytes));
                 }
                 for (int s = 0; s < lengths.NewKeys; s++)
                 {

@@ -5,8 +5,9 @@ namespace AttentionKernels.OnnxRuntime.Ops;
 /// <summary>How many keys there are, and where the new ones and the query rows stand among them.</summary>
 /// <remarks>
 /// As in com.microsoft::GroupQueryAttention: seqlens_k[b] + 1 keys are valid. If the call's new keys are all the keys there are (a prompt),
-/// new keys and rows start at position 0, and shorter elements are padded on the right. Otherwise new keys and rows end at the last
-/// valid key. Without seqlens_k all keys are valid; without total_sequence_length there are past + new keys.
+/// they start at position 0, and shorter elements are padded on the right; otherwise they end at the last valid key. Rows start at position 0
+/// if there are as many as keys, otherwise they end at the last valid key. Without seqlens_k all keys are valid; without
+/// total_sequence_length there are past + new keys.
 /// </remarks>
 internal readonly struct SequenceLengths
 {
@@ -15,9 +16,6 @@ internal readonly struct SequenceLengths
 
     /// <summary>New keys.</summary>
     public required int NewKeys { get; init; }
-
-    /// <summary>Query rows, S.</summary>
-    public required int Rows { get; init; }
 
     /// <summary>Reads and checks seqlens_k and total_sequence_length, and fills the arrays that the engine reads.</summary>
     /// <param name="context">Node.</param>
@@ -45,7 +43,11 @@ internal readonly struct SequenceLengths
             }
             keys = given;
         }
-        SequenceLengths lengths = new() { Keys = checked((int)keys), NewKeys = newKeys, Rows = rows };
+        if (keys > AttentionProblem.MaxLength)
+        {
+            throw Argument.Error($"input 'key' has {newKeys} rows behind {past} past ones, expected at most {AttentionProblem.MaxLength} keys");
+        }
+        SequenceLengths lengths = new() { Keys = (int)keys, NewKeys = newKeys };
 
         bool listed = context.TryGetInput(lengthsIndex, out TensorArgument seqlens);
         if (listed && (seqlens.ElementCount != keyLengths.Length || seqlens.Rank is not (1 or 2)))

@@ -51,6 +51,7 @@ internal sealed class SteeredAttentionOp(OnnxElementType type) : CustomOp
         {
             throw Argument.Error($"attribute 'policy' is '{policy}', expected 'social' or 'none'");
         }
+        float alpha = AttentionAttributes.Finite(info, "alpha", 1);
         float lambda = info.Float("lambda") ?? 5e-5f;
         if (float.IsNaN(lambda))
         {
@@ -62,7 +63,7 @@ internal sealed class SteeredAttentionOp(OnnxElementType type) : CustomOp
             Rotary = AttentionAttributes.Flag(info, "do_rotary", false),
             RotaryInterleaved = AttentionAttributes.Flag(info, "rotary_interleaved", false),
             // "none" measures and changes nothing, which is what strength 0 does.
-            Alpha = policy == "none" ? 0 : AttentionAttributes.Finite(info, "alpha", 1),
+            Alpha = policy == "none" ? 0 : alpha,
             Lambda = lambda,
             ClampNegative = AttentionAttributes.Flag(info, "clamp_negative", false),
             Speakers = AttentionAttributes.Count(info, "num_speakers", 63, 63),

@@ -5,14 +5,15 @@ namespace AttentionKernels.Cpu;
 /// <summary>Which <see cref="InstructionSet"/> the engine uses on this machine.</summary>
 public static class InstructionSets
 {
-    private static InstructionSet? _current;
+    // Chosen once: concurrent first calls must not see half of the answer, for other instructions give other bits.
+    private static readonly Lazy<InstructionSet> Chosen = new(() => Choose(Environment.GetEnvironmentVariable(Variable)));
 
     /// <summary>Environment variable that overrides the choice: <c>avx512</c>, <c>avx2</c> or <c>portable</c>.</summary>
     public const string Variable = "ATTNK_ISA";
 
     /// <summary>The widest set of this machine, or the one that the environment asks for.</summary>
     /// <exception cref="PlatformNotSupportedException">Accessing it: the environment names an unknown set or one that this machine lacks.</exception>
-    public static InstructionSet Current => _current ??= Choose(Environment.GetEnvironmentVariable(Variable));
+    public static InstructionSet Current => Chosen.Value;
 
     /// <summary>Whether this machine can run <paramref name="set"/>.</summary>
     public static bool IsSupported(InstructionSet set) => set switch

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.InteropServices;
 
 namespace AttentionKernels.Cpu;
 
@@ -67,7 +68,7 @@ internal unsafe struct RolePlan
     {
         int spoken = 0;
         long* pairs = stackalloc long[MaxSpeakers];
-        new Span<long>(SpeakerPairs, problem.Batch * bias.SpeakerCount).Clear();
+        NativeMemory.Clear(SpeakerPairs, (nuint)problem.Batch * (nuint)bias.SpeakerCount * sizeof(long));
         for (int b = 0; b < problem.Batch; b++)
         {
             byte* boxed = Boxed + ((long)b * problem.KeyLength);
@@ -101,7 +102,7 @@ internal unsafe struct RolePlan
                 }
                 for (int n = 0; n < bias.SpeakerCount; n++)
                 {
-                    SpeakerPairs[(b * bias.SpeakerCount) + n] += pairs[n];
+                    SpeakerPairs[((long)b * bias.SpeakerCount) + n] += pairs[n];
                 }
                 last = role;
                 SpokenRow[spoken] = i;

@@ -114,7 +114,7 @@ internal static unsafe class SocialBiasEpilogue
                 Classes classes = Classes.Of(call->SpokenRows[at], split, 0);
                 sum += call->SpeakerSums[(at * speakers) + n] * classes.AlignedFactor / classes.Total;
             }
-            long pairs = call->Plan.SpeakerPairs[(b * speakers) + n];
+            long pairs = call->Plan.SpeakerPairs[((long)b * speakers) + n];
             call->Bias.SpeakerScores[((((long)b * call->Problem.Heads) + h) * speakers) + n] = pairs == 0 ? 0 : (float)(sum / pairs);
         }
     }

@@ -24,6 +24,9 @@ internal unsafe struct RolePlan
     /// <summary>[|U|] keys of V_all that the row is aligned with, masked or not; U over the whole batch.</summary>
     public int* AlignedKeys;
 
+    /// <summary>[|U|] speakers that the row shares with any key of V_all while their frame spans overlap.</summary>
+    public long* SharedSpeakers;
+
     /// <summary>[B + 1] start of each batch element's rows in U.</summary>
     public int* SpokenStart;
 
@@ -54,6 +57,7 @@ internal unsafe struct RolePlan
         SpokenIndex = (int*)scratch.Take((nuint)problem.Batch * (nuint)problem.QueryLength * sizeof(int));
         SpokenRow = (int*)scratch.Take((nuint)spoken * sizeof(int));
         AlignedKeys = (int*)scratch.Take((nuint)spoken * sizeof(int));
+        SharedSpeakers = (long*)scratch.Take((nuint)spoken * sizeof(long));
         SpokenStart = (int*)scratch.Take((nuint)(problem.Batch + 1) * sizeof(int));
         BoxedCount = (int*)scratch.Take((nuint)problem.Batch * sizeof(int));
         SpeakerPairs = (long*)scratch.Take((nuint)problem.Batch * (nuint)bias.SpeakerCount * sizeof(long));
@@ -88,7 +92,14 @@ internal unsafe struct RolePlan
                 Role role = Role.Of(roles, b, token);
                 // Tokens of one utterance share a role: count once for each run of equal rows.
                 bool sameRole = role == last && spoken > SpokenStart[b];
-                AlignedKeys[spoken] = sameRole ? AlignedKeys[spoken - 1] : CountAligned(problem, bias, b, role, pairs);
+                if (sameRole)
+                {
+                    (AlignedKeys[spoken], SharedSpeakers[spoken]) = (AlignedKeys[spoken - 1], SharedSpeakers[spoken - 1]);
+                }
+                else
+                {
+                    (AlignedKeys[spoken], SharedSpeakers[spoken]) = CountAligned(problem, bias, b, role, pairs);
+                }
                 for (int n = 0; n < bias.SpeakerCount; n++)
                 {
                     SpeakerPairs[((long)b * bias.SpeakerCount) + n] += pairs[n];
@@ -101,21 +112,23 @@ internal unsafe struct RolePlan
         SpokenStart[problem.Batch] = spoken;
     }
 
-    /// <summary>Keys that a row of this role is aligned with, and into <paramref name="pairs"/> how many of them each speaker has.</summary>
-    private readonly int CountAligned(in AttentionProblem problem, in SocialBias bias, int b, Role row, long* pairs)
+    /// <summary>Keys that a row of this role is aligned with, the speakers they share, and into <paramref name="pairs"/> how many keys each of these has.</summary>
+    private readonly (int Keys, long Speakers) CountAligned(in AttentionProblem problem, in SocialBias bias, int b, Role row, long* pairs)
     {
         int count = 0;
+        ulong all = 0;
         new Span<long>(pairs, MaxSpeakers).Clear();
         byte* boxed = Boxed + ((long)b * problem.KeyLength);
         for (int j = 0; j < problem.KeyLength; j++)
         {
             ulong shared = boxed[j] == 0 ? 0 : (ulong)row.SharedSpeakers(Role.Of(bias.Keys, b, j));
             count += shared != 0 ? 1 : 0;
+            all |= shared;
             for (; bias.SpeakerCount > 0 && shared != 0; shared &= shared - 1)
             {
                 pairs[BitOperations.TrailingZeroCount(shared)]++;
             }
         }
-        return count;
+        return (count, (long)all);
     }
 }

@@ -106,6 +106,10 @@ internal static unsafe class SocialBiasEpilogue
             double sum = 0;
             for (int u = first; u < end; u++)
             {
+                if (((call->Plan.SharedSpeakers[u] >> n) & 1) == 0)
+                {
+                    continue; // the row has no pair, so that a NaN of its own is none of this speaker's
+                }
                 long at = ((long)h * call->Spoken) + u;
                 Classes classes = Classes.Of(call->SpokenRows[at], split, 0);
                 sum += call->SpeakerSums[(at * speakers) + n] * classes.AlignedFactor / classes.Total;

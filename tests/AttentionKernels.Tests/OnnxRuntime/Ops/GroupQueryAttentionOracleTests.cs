@@ -11,7 +11,7 @@ public sealed unsafe class GroupQueryAttentionOracleTests
 {
     /// <summary>Without roles both operators are within tolerance of the reference: head ratios, past, additive bias, soft-cap, window, sink.</summary>
     [Fact]
-    public void Plain_Attention_Is_The_Built_In_One() => ForAll(150, nameof(Plain_Attention_Is_The_Built_In_One), c =>
+    public void Plain_Attention_Is_The_Built_In_One() => ForAll(120, nameof(Plain_Attention_Is_The_Built_In_One), c =>
     {
         using OpNode ours = OpCase.SteeredAttention(c), builtIn = OpCase.GroupQueryAttention(c);
         Dictionary<string, float[]> actual = ours.Run(), oracle = builtIn.Run();
@@ -73,19 +73,21 @@ public sealed unsafe class GroupQueryAttentionOracleTests
             }
         }
 
-        // What plain attention may be off, ours may be off twice; the oracle's own error is in the distance of both.
+        // Neither side is the truth: each may be off by what the rule allows one.
         SocialBias gated = c.Bias;
         fixed (float* given = actual["head_scores"])
         {
             gated.HeadScoresIn = given;
-            Dictionary<int, AttentionReferenceResult<float>> plain = Enumerable.Range(0, AttentionReference.Orders)
-                .Where(n => n is 0 or 9 or 16 or 25).ToDictionary(n => n, n => AttentionReference.Run<float>(c.Problem, gated, n));
-            Tolerance.Check("head_scores", actual["head_scores"], scores, n => plain[plain.ContainsKey(n) ? n : 0].HeadScores, false, spec.Softcap > 0, c.Repro);
+            Dictionary<int, AttentionReferenceResult<float>> plain = [];
+            Tolerance.Check("head_scores", actual["head_scores"], scores, n => Plain(n).HeadScores, false, spec.Softcap > 0, c.Repro, sides: 2);
 
             using OpNode steered = OpCase.GroupQueryAttention(c, 0, bias);
             double[] oracle = [.. OpCase.HeadsFirst(steered.Run()["output"], spec).Select(x => (double)x)];
             Tolerance.Check(
-                "output", OpCase.HeadsFirst(actual["output"], spec), oracle, n => plain[plain.ContainsKey(n) ? n : 0].Output, false, spec.Softcap > 0, c.Repro);
+                "output", OpCase.HeadsFirst(actual["output"], spec), oracle, n => Plain(n).Output, false, spec.Softcap > 0, c.Repro, sides: 2);
+
+            AttentionReferenceResult<float> Plain(int order) =>
+                plain.TryGetValue(order, out AttentionReferenceResult<float>? known) ? known : plain[order] = AttentionReference.Run<float>(c.Problem, gated, order);
         }
 
         return actual["alignment"].Chunk(4).Any(a => Math.Abs(a[1] - a[0]) > 1e-3);

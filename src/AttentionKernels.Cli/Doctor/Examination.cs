@@ -66,7 +66,7 @@ internal static class Examination
 
     private static string Origin(string path)
     {
-        string? named = Environment.GetEnvironmentVariable(OnnxRuntimeLibrary.Variable);
+        string? named = OnnxRuntimeLibrary.NamedPath();
         return !string.IsNullOrWhiteSpace(named) && Path.GetFullPath(named) == path ? $"named by {OnnxRuntimeLibrary.Variable}"
             : path.StartsWith(AppContext.BaseDirectory, StringComparison.Ordinal) ? "beside the tool"
             : "already loaded by this process";

@@ -56,6 +56,6 @@ internal sealed partial record AttentionNode(int Layer, NodeProto Node, GraphSco
         return match.Success && int.TryParse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture, out int layer) ? layer : null;
     }
 
-    [GeneratedRegex(@"(?:^|[./_])(?:layers|blocks)[./]([0-9]+)(?:[./]|$)")]
+    [GeneratedRegex(@"(?:^|[./_])(?:layers|blocks)[./]([0-9]{1,6})(?:[./]|$)")]
     private static partial Regex LayerPattern();
 }

@@ -98,7 +98,7 @@ internal sealed unsafe class CustomOpDescriptor
             where = self._op.Name;
             KernelInfo info = new(self._api, nodeInfo);
             where = $"{self._op.Name} node '{info.NodeName}'";
-            Node node = new(self._api, self._op.CreateKernel(in info), where);
+            Node node = new(self._api, self._op.CreateKernel(in info), self._op.Inputs, where);
             *kernel = (void*)GCHandle.ToIntPtr(GCHandle.Alloc(node));
             return null;
         }
@@ -114,7 +114,7 @@ internal sealed unsafe class CustomOpDescriptor
         Node node = Unsafe.As<Node>(GCHandle.FromIntPtr((nint)kernel).Target!);
         try
         {
-            node.Kernel.Compute(new KernelContext(node.Api, context));
+            node.Kernel.Compute(new KernelContext(node.Api, context, node.Inputs));
             return null;
         }
         catch (Exception e)
@@ -153,5 +153,5 @@ internal sealed unsafe class CustomOpDescriptor
         public nint Owner;
     }
 
-    private sealed record Node(OrtApi Api, CustomOpKernel Kernel, string Where);
+    private sealed record Node(OrtApi Api, CustomOpKernel Kernel, IReadOnlyList<OpParameter> Inputs, string Where);
 }

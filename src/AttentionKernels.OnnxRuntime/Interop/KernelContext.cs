@@ -5,13 +5,14 @@ using static AttentionKernels.OnnxRuntime.Interop.OrtNative;
 namespace AttentionKernels.OnnxRuntime.Interop;
 
 /// <summary>A node while it runs: its inputs, outputs, scratch memory and threads. Valid during one Compute. Allocates nothing managed.</summary>
-internal readonly unsafe ref struct KernelContext(OrtApi api, NodeContext* context)
+internal readonly unsafe ref struct KernelContext(OrtApi api, NodeContext* context, IReadOnlyList<OpParameter> inputs)
 {
     // Stands for tensors without elements, for which ONNX Runtime may give null: null means absent here.
     private static readonly void* Empty = NativeMemory.AlignedAlloc(ScratchBuffer.Alignment, ScratchBuffer.Alignment);
 
     private readonly OrtApi _api = api;
     private readonly NodeContext* _context = context;
+    private readonly IReadOnlyList<OpParameter> _inputs = inputs;
 
     /// <summary>Inputs that the node lists, skipped ones included.</summary>
     public int InputCount
@@ -62,7 +63,14 @@ internal readonly unsafe ref struct KernelContext(OrtApi api, NodeContext* conte
             _api.Check(_api.Table->GetDimensionsCount(info, &rank));
             if (rank > TensorShape.MaxRank)
             {
-                throw new OrtException(OrtErrorCode.InvalidArgument, $"input {index} has {rank} dimensions, expected at most {TensorShape.MaxRank}");
+                long[] dimensions = new long[rank];
+                fixed (long* pointer = dimensions)
+                {
+                    _api.Check(_api.Table->GetDimensions(info, pointer, rank));
+                }
+                throw new OrtException(
+                    OrtErrorCode.InvalidArgument,
+                    $"input '{_inputs[index].Name}' has shape [{string.Join(',', dimensions)}], expected at most {TensorShape.MaxRank} dimensions");
             }
             TensorShape shape = default;
             _api.Check(_api.Table->GetDimensions(info, (long*)&shape, rank));

@@ -26,10 +26,17 @@ internal static unsafe partial class OnnxRuntimeLibrary
     /// <exception cref="OrtException">Not found, ambiguous, or not an ONNX Runtime.</exception>
     public static OrtApiBase* Load()
     {
-        string path = Find(LoadedModules(), Environment.GetEnvironmentVariable(Variable), AppContext.BaseDirectory, File.Exists);
+        string path = Find(LoadedModules(), NamedPath(), AppContext.BaseDirectory, File.Exists);
         OrtApiBase* apiBase = Load(path);
         LoadedPath = path;
         return apiBase;
+    }
+
+    /// <summary>What <see cref="Variable"/> names; the file behind it if that is a link, because the process lists its libraries by their own paths.</summary>
+    public static string? NamedPath()
+    {
+        string? named = Environment.GetEnvironmentVariable(Variable);
+        return File.Exists(named) ? File.ResolveLinkTarget(named, returnFinalTarget: true)?.FullName ?? named : named;
     }
 
     /// <summary>Loads one file. For a file that is loaded already, this only finds it again.</summary>

@@ -44,6 +44,10 @@ internal readonly unsafe ref struct RotaryEmbedding
         Argument.CheckShape(cos, "cos_cache", "[max positions, R / 2]", Argument.Any, Argument.Any);
         Argument.CheckShape(sin, "sin_cache", "[max positions, R / 2], as cos_cache", cos.Shape);
         int pairs = Argument.Dimension(cos, "cos_cache", 1);
+        if (cos.Shape[0] == 0)
+        {
+            throw Argument.Error($"input 'cos_cache' has shape [0,{pairs}], expected at least one row");
+        }
         if (2L * pairs > headSize)
         {
             throw Argument.Error($"input 'cos_cache' has {pairs} columns, expected at most {headSize / 2} = D / 2");

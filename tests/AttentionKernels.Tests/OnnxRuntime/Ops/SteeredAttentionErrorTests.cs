@@ -12,7 +12,7 @@ public sealed class SteeredAttentionErrorTests
         ["query rank"] = new(n => n.Replace(0, new float[96], 6, 16), "input 'query' has shape [6,16]", "expected [?,?,?]", "[B, S, num_heads * D]"),
         ["query rank 4"] = new(n => n.Replace(0, new float[96], 2, 3, 4, 4), "input 'query' has shape [2,3,4,4]", "expected [?,?,?]"),
         ["query scalar"] = new(n => n.Replace(0, new float[1]), "input 'query' has shape []", "expected [?,?,?]"),
-        ["query rank 9"] = new(n => n.Replace(0, new float[1], 1, 1, 1, 1, 1, 1, 1, 1, 1), "input 0 has 9 dimensions", "expected at most 8"),
+        ["query rank 9"] = new(n => n.Replace(0, new float[1], 1, 1, 1, 1, 1, 1, 1, 1, 1), "input 'query' has shape [1,1,1,1,1,1,1,1,1]", "expected at most 8 dimensions"),
         ["query hidden size"] = new(n => n.Replace(0, new float[84], 2, 3, 14), "input 'query' has shape [2,3,14]", "expected a multiple of num_heads = 4 along axis 2"),
         ["query without hidden size"] = new(n => n.Replace(0, Array.Empty<float>(), 2, 3, 0), "input 'query' has shape [2,3,0]", "num_heads = 4"),
         ["query type"] = new(n => n.Replace(0, new int[96], 2, 3, 16), "tensor(int32)", "input0"),

@@ -18,7 +18,9 @@ internal static class Properties
             return;
         }
         ulong seed = ulong.TryParse(Environment.GetEnvironmentVariable("ATTNK_SEED"), out ulong given) ? given : 20251117;
-        Config config = Config.QuickThrowOnFailure.WithMaxTest(cases).WithReplay(seed + (2 * salt), 1);
+        // FsCheck's generator counts up by the odd step: with seeds that lie close and a small step, tests would walk through the same cases.
+        const ulong Step = 0x9e3779b97f4a7c15;
+        Config config = Config.QuickThrowOnFailure.WithMaxTest(cases).WithReplay((seed * 0xbf58476d1ce4e5b9) ^ (salt * 0x94d049bb133111eb), Step);
         Prop.ForAll(CaseSpec.Arbitrary, spec =>
         {
             law(restrict == null ? spec : restrict(spec));

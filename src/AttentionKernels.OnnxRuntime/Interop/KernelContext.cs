@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using static AttentionKernels.OnnxRuntime.Interop.OrtNative;
 
@@ -120,50 +119,13 @@ internal readonly unsafe ref struct KernelContext(OrtApi api, NodeContext* conte
 
     /// <summary>
     /// Calls <paramref name="body"/>(<paramref name="state"/>, i) for i = 0 .. <paramref name="count"/> - 1 on the session's threads and
-    /// this one, and returns when all are done.
+    /// this one, and returns when all are done. The body must not throw: an exception on a thread of ONNX Runtime's pool would end the process.
     /// </summary>
-    /// <exception cref="OrtException">A call threw; the first error that was seen.</exception>
-    public void ParallelFor(delegate*<void*, nuint, void> body, nuint count, void* state)
-    {
-        if (count == 0)
-        {
-            return;
-        }
-        Loop loop = new() { Table = _api.Table, Body = body, State = state };
-        Status* status = _api.Table->KernelContextParallelFor(_context, &RunBody, count, 0, &loop); // 0: as many threads as there are
-        if (status != null && loop.Error != 0)
-        {
-            _api.Table->ReleaseStatus((Status*)loop.Error);
-        }
-        _api.Check(status);
-        _api.Check((Status*)loop.Error);
-    }
-
-    /// <summary>The same for a native function, which must not throw.</summary>
     public void ParallelFor(delegate* unmanaged[Cdecl]<void*, nuint, void> body, nuint count, void* state)
     {
         if (count != 0)
         {
-            _api.Check(_api.Table->KernelContextParallelFor(_context, body, count, 0, state));
-        }
-    }
-
-    // An exception on a thread of ONNX Runtime's pool would end the process: it is kept as a status and thrown by the caller.
-    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
-    private static void RunBody(void* state, nuint index)
-    {
-        Loop* loop = (Loop*)state;
-        try
-        {
-            loop->Body(loop->State, index);
-        }
-        catch (Exception e)
-        {
-            Status* status = OrtStatus.FromException(loop->Table, e);
-            if (Interlocked.CompareExchange(ref loop->Error, (nint)status, 0) != 0)
-            {
-                loop->Table->ReleaseStatus(status);
-            }
+            _api.Check(_api.Table->KernelContextParallelFor(_context, body, count, 0, state)); // 0: as many threads as there are
         }
     }
 
@@ -172,13 +134,5 @@ internal readonly unsafe ref struct KernelContext(OrtApi api, NodeContext* conte
         void* data;
         _api.Check(_api.Table->GetTensorMutableData(value, &data));
         return data == null && count == 0 ? Empty : data;
-    }
-
-    private struct Loop
-    {
-        public OrtApiTable* Table;
-        public delegate*<void*, nuint, void> Body;
-        public void* State;
-        public nint Error; // Status*, the first
     }
 }

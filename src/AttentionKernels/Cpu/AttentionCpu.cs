@@ -69,11 +69,11 @@ public static unsafe class AttentionCpu
             InstructionSet.Avx2 => &AttentionBlock<Vector256F>.Run,
             _ => &AttentionBlock<Vector128F>.Run,
         };
-        RunPhase(&call, checked(problem.Batch * problem.KvHeads * call.HeadBlocks * call.RowBlocks), workers);
+        RunPhase(&call, (long)problem.Batch * problem.KvHeads * call.HeadBlocks * call.RowBlocks, workers);
         if (call.Spoken > 0)
         {
             call.Task = &SocialBiasEpilogue.Run;
-            RunPhase(&call, problem.Batch * problem.Heads, workers);
+            RunPhase(&call, (long)problem.Batch * problem.Heads, workers);
         }
     }
 
@@ -119,12 +119,17 @@ public static unsafe class AttentionCpu
     }
 
     /// <summary>Hands the tasks out to at most as many workers as there is memory for; rethrows what a worker threw.</summary>
-    private static void RunPhase<TWorkers>(AttentionCall* call, int tasks, TWorkers workers)
+    internal static void RunPhase<TWorkers>(AttentionCall* call, long tasks, TWorkers workers)
         where TWorkers : IWorkers, allows ref struct
     {
-        call->TaskCount = tasks;
+        // Half of an int: each worker counts once beyond the last task.
+        if (tasks > AttentionProblem.MaxLength)
+        {
+            throw new ArgumentException($"the problem has {tasks} blocks of rows and heads, expected at most {AttentionProblem.MaxLength}");
+        }
+        call->TaskCount = (int)tasks;
         call->NextTask = 0;
-        workers.Run(&Work, call, Math.Min(tasks, workers.Degree));
+        workers.Run(&Work, call, Math.Min(call->TaskCount, workers.Degree));
         if (call->Failure != 0)
         {
             GCHandle handle = GCHandle.FromIntPtr(call->Failure);

@@ -3,7 +3,7 @@ using AttentionKernels.Reference;
 namespace AttentionKernels.Tests.Support;
 
 /// <summary>
-/// When a result is right: its largest error against the float64 reference is at most twice (with soft-cap: three times) that of plain
+/// When a result is right: its largest error against the float64 reference is at most twice that of plain
 /// attention in the same precision, plus the noise of one rounding. The rule is FlashAttention's; there is no constant to tune.
 /// </summary>
 internal static class Tolerance
@@ -17,10 +17,9 @@ internal static class Tolerance
     /// of all of them where four seem not to be enough.
     /// </param>
     /// <param name="half">Whether results are rounded to float16.</param>
-    /// <param name="softcap">Whether logits are soft-capped.</param>
     /// <param name="repro">Line that brings the case back.</param>
     /// <param name="sides">How many of the two sides carry an error of float32: 2 where the truth is another implementation's result.</param>
-    public static void Check(string name, float[] actual, double[] truth, Func<int, float[]> plain, bool half, bool softcap, string repro, int sides = 1)
+    public static void Check(string name, float[] actual, double[] truth, Func<int, float[]> plain, bool half, string repro, int sides = 1)
     {
         Assert.True(truth.Length == actual.Length, $"{name}: {actual.Length} values, expected {truth.Length}; {repro}");
         double budget = Budget([0, 9, 16, 25]);
@@ -34,7 +33,7 @@ internal static class Tolerance
             wrong < 0,
             wrong < 0 ? "" : $"{name}[{wrong}] is {actual[wrong]:R}, expected {truth[wrong]:R} within {budget:E2} (error {Math.Abs(actual[wrong] - truth[wrong]):E2}); {repro}");
 
-        double Budget(IEnumerable<int> orders) => sides * (((softcap ? 3 : 2) * orders.Max(order => MaxError(plain(order), truth, half))) + (2 * Noise(truth, half)));
+        double Budget(IEnumerable<int> orders) => sides * ((2 * orders.Max(order => MaxError(plain(order), truth, half))) + (2 * Noise(truth, half)));
     }
 
     private static int FindWrong(float[] actual, double[] truth, double budget)

@@ -16,7 +16,11 @@ public sealed unsafe class GroupQueryAttentionOracleTests
         using OpNode ours = OpCase.SteeredAttention(c), builtIn = OpCase.GroupQueryAttention(c);
         Dictionary<string, float[]> actual = ours.Run(), oracle = builtIn.Run();
         c.Check(OpCase.HeadsFirst(actual["output"], c.Spec), [], []);
-        c.Check(OpCase.HeadsFirst(oracle["output"], c.Spec), [], []);
+        if (c.Spec.Logits != LogitMode.Large)
+        {
+            // In thousands, one row that ties makes the whole error: ours must keep the rule, the built-in's rounding is not ours to bound.
+            c.Check(OpCase.HeadsFirst(oracle["output"], c.Spec), [], []);
+        }
         Assert.True(oracle["present_key"].AsSpan().SequenceEqual(actual["present_key"]), $"present_key differs; {c.Repro}");
         Assert.True(oracle["present_value"].AsSpan().SequenceEqual(actual["present_value"]), $"present_value differs; {c.Repro}");
     }, spec => spec with { Roles = RoleMode.None });
@@ -37,6 +41,8 @@ public sealed unsafe class GroupQueryAttentionOracleTests
             Alpha = spec.Alpha == 0 ? 1 : spec.Alpha,
             Lambda = float.IsInfinity(spec.Lambda) ? -1 : spec.Lambda,
             T = Math.Max(spec.T, 12),
+            // Compared with the built-in, not with the truth, so both must keep the rule, and in thousands the built-in does not always.
+            Logits = spec.Logits == LogitMode.Large ? LogitMode.Normal : spec.Logits,
         });
         Assert.True(steered > 30 || Environment.GetEnvironmentVariable("ATTNK_CASE") != null, $"only {steered} cases were steered at all");
     }
@@ -79,12 +85,12 @@ public sealed unsafe class GroupQueryAttentionOracleTests
         {
             gated.HeadScoresIn = given;
             Dictionary<int, AttentionReferenceResult<float>> plain = [];
-            Tolerance.Check("head_scores", actual["head_scores"], scores, n => Plain(n).HeadScores, false, spec.Softcap > 0, c.Repro, sides: 2);
+            Tolerance.Check("head_scores", actual["head_scores"], scores, n => Plain(n).HeadScores, false, c.Repro, sides: 2);
 
             using OpNode steered = OpCase.GroupQueryAttention(c, 0, bias);
             double[] oracle = [.. OpCase.HeadsFirst(steered.Run()["output"], spec).Select(x => (double)x)];
             Tolerance.Check(
-                "output", OpCase.HeadsFirst(actual["output"], spec), oracle, n => Plain(n).Output, false, spec.Softcap > 0, c.Repro, sides: 2);
+                "output", OpCase.HeadsFirst(actual["output"], spec), oracle, n => Plain(n).Output, false, c.Repro, sides: 2);
 
             AttentionReferenceResult<float> Plain(int order) =>
                 plain.TryGetValue(order, out AttentionReferenceResult<float>? known) ? known : plain[order] = AttentionReference.Run<float>(c.Problem, gated, order);
@@ -118,8 +124,7 @@ public sealed unsafe class GroupQueryAttentionOracleTests
             Causal = true,
             Lengths = false,
             Layout = LayoutMode.RowsFirst,
-            // In thousands, one row that ties makes the whole error, and the built-in's rounding is not ours to bound.
-            Logits = spec.Logits is LogitMode.NaNInMaskedRows or LogitMode.Large ? LogitMode.Normal : spec.Logits,
+            Logits = spec.Logits is LogitMode.NaNInMaskedRows ? LogitMode.Normal : spec.Logits,
         };
     });
 

@@ -144,7 +144,7 @@ public sealed class RotaryEmbeddingTests
                 }
             }
             double[] truth = Attend<double>(key, value, positions);
-            Tolerance.Check("output", results["output"], truth, _ => Attend<float>(key, value, positions), _half, false, "rotary");
+            Tolerance.Check("output", results["output"], truth, _ => Attend<float>(key, value, positions), _half, "rotary");
         }
 
         private long Position(long[]? positions, int b, int s) => positions == null ? _past + s : positions[(b * Rows) + s];

@@ -26,6 +26,15 @@ internal static unsafe class HalfRows
         }
     }
 
+    /// <summary>Rounds <paramref name="count"/> values to the nearest float16, ties to even.</summary>
+    public static void Narrow(float* source, Half* target, int count)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            target[i] = (Half)source[i];
+        }
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector128<float> Widen(Vector128<uint> half)
     {

@@ -40,7 +40,8 @@ internal static class Tolerance
     {
         for (int i = 0; i < truth.Length; i++)
         {
-            bool same = double.IsNaN(truth[i]) ? float.IsNaN(actual[i]) : Math.Abs(actual[i] - truth[i]) <= budget;
+            // Infinities are equal, and have no difference.
+            bool same = double.IsNaN(truth[i]) ? float.IsNaN(actual[i]) : actual[i] == truth[i] || Math.Abs(actual[i] - truth[i]) <= budget;
             if (!same)
             {
                 return i;

@@ -167,6 +167,7 @@ internal sealed unsafe class OrtTensor : SafeHandle
         where T : unmanaged =>
         typeof(T) == typeof(float) ? OnnxElementType.Float
         : typeof(T) == typeof(Half) ? OnnxElementType.Float16
+        : typeof(T) == typeof(BFloat16) ? OnnxElementType.BFloat16
         : typeof(T) == typeof(byte) ? OnnxElementType.UInt8
         : typeof(T) == typeof(int) ? OnnxElementType.Int32
         : typeof(T) == typeof(long) ? OnnxElementType.Int64

@@ -30,8 +30,10 @@ public static unsafe class AttentionKernelsOps
     [
         new SteeredAttentionOp(OnnxElementType.Float),
         new SteeredAttentionOp(OnnxElementType.Float16),
+        new SteeredAttentionOp(OnnxElementType.BFloat16),
         new CrossModalHeadScoresOp(OnnxElementType.Float),
         new CrossModalHeadScoresOp(OnnxElementType.Float16),
+        new CrossModalHeadScoresOp(OnnxElementType.BFloat16),
     ];
 
     /// <summary>Registers the operators with session options that a .NET binding of ONNX Runtime wraps.</summary>

@@ -46,7 +46,7 @@ internal sealed unsafe class CrossModalHeadScoresKernel(CrossModalHeadScoresOp o
             throw Argument.Error("input 'token_modality' is missing: without roles there is nothing to score");
         }
 
-        using ScratchBuffer joined = context.Scratch(hasPast ? checked((long)batch * kvHeads * room * size) : 0, type == ElementType.Float32 ? 4 : 2);
+        using ScratchBuffer joined = context.Scratch(hasPast ? checked((long)batch * kvHeads * room * size) : 0, type.Size());
         TensorView keys = TensorView.Bshd(key.Data, type, kvHeads, newKeys, size);
         if (hasPast)
         {

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using AttentionKernels.Cpu;
 using AttentionKernels.OnnxRuntime.Interop;
 
 namespace AttentionKernels.OnnxRuntime.Ops;
@@ -23,7 +24,7 @@ internal static unsafe class KeyValueCache
         void* present, int room, void* past, int pastRoom, in TensorView added, int heads, int size,
         in SequenceLengths lengths, ReadOnlySpan<int> keyLengths, in RotaryEmbedding rotary, bool rotate, float* row)
     {
-        int element = added.Type == ElementType.Float32 ? sizeof(float) : sizeof(ushort);
+        int element = added.Type.Size();
         long rowBytes = (long)size * element;
         for (int b = 0; b < keyLengths.Length; b++)
         {
@@ -46,17 +47,7 @@ internal static unsafe class KeyValueCache
                         continue;
                     }
                     rotary.Rotate(added, b, h, s, first, row, size);
-                    for (int d = 0; d < size; d++)
-                    {
-                        if (added.Type == ElementType.Float32)
-                        {
-                            ((float*)to)[d] = row[d];
-                        }
-                        else
-                        {
-                            ((Half*)to)[d] = (Half)row[d];
-                        }
-                    }
+                    ElementRows.Narrow(added.Type, row, to, size);
                 }
             }
         }

@@ -96,5 +96,5 @@ internal readonly unsafe ref struct RotaryEmbedding
 
     private long Position(int b, int s, int offset) => _positions == null ? (long)offset + s : _positions[((long)b * _rows) + s];
 
-    private float Read(void* cache, long at) => _type == ElementType.Float32 ? ((float*)cache)[at] : (float)((Half*)cache)[at];
+    private float Read(void* cache, long at) => _type.Load(cache, at);
 }

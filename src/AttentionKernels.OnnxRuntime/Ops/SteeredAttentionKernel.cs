@@ -97,7 +97,7 @@ internal sealed unsafe class SteeredAttentionKernel(SteeredAttentionOp op) : Cus
         // Keys and values are read where they lie, unless they must be put together or rotated first and nobody wants the result.
         bool ownKey = presentKey == null && (hasPast || Rotary), ownValue = presentValue == null && hasPast;
         using ScratchBuffer joined = context.Scratch(
-            checked((long)batch * kvHeads * room * ((ownKey ? size : 0) + (ownValue ? valueSize : 0))), type == ElementType.Float32 ? 4 : 2);
+            checked((long)batch * kvHeads * room * ((ownKey ? size : 0) + (ownValue ? valueSize : 0))), type.Size());
         using ScratchBuffer rotated = context.Scratch(Rotary ? checked((long)batch * heads * rows * size) : 0, sizeof(float));
         if (ownKey)
         {
@@ -105,7 +105,7 @@ internal sealed unsafe class SteeredAttentionKernel(SteeredAttentionOp op) : Cus
         }
         if (ownValue)
         {
-            presentValue = (byte*)joined.Data + (ownKey ? (long)batch * kvHeads * room * size * (type == ElementType.Float32 ? 4 : 2) : 0);
+            presentValue = (byte*)joined.Data + (ownKey ? (long)batch * kvHeads * room * size * (type.Size()) : 0);
         }
         if (presentKey != null)
         {
@@ -169,10 +169,7 @@ internal sealed unsafe class SteeredAttentionKernel(SteeredAttentionOp op) : Cus
             return null;
         }
         Argument.CheckShape(input, "head_sink", "[num_heads]", Attributes.Heads);
-        for (int h = 0; h < Attributes.Heads; h++)
-        {
-            sinks[h] = op.ElementType == ElementType.Float32 ? ((float*)input.Data)[h] : (float)((Half*)input.Data)[h];
-        }
+        ElementRows.Widen(op.ElementType, input.Data, sinks, Attributes.Heads);
         return sinks;
     }
 

@@ -115,7 +115,7 @@ internal static unsafe partial class AttentionBlock<V>
         {
             if (rest[n] == memory.Rows + (n * size))
             {
-                HalfRows.Narrow(rest[n], output.Half(b, memory.Head[lane + n], memory.Row[lane + n]), size);
+                ElementRows.Narrow(output.Type, rest[n], output.Row(b, memory.Head[lane + n], memory.Row[lane + n]), size);
             }
         }
         if (anySplit)

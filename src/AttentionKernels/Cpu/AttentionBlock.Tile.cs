@@ -55,7 +55,7 @@ internal static unsafe partial class AttentionBlock<V>
             {
                 return problem.Query.Float(b, memory.Head[lane], memory.Row[lane]);
             }
-            HalfRows.Widen(problem.Query.Half(b, memory.Head[lane], memory.Row[lane]), buffer, size);
+            ElementRows.Widen(problem.Query.Type, problem.Query.Row(b, memory.Head[lane], memory.Row[lane]), buffer, size);
             return buffer;
         }
     }
@@ -91,14 +91,7 @@ internal static unsafe partial class AttentionBlock<V>
         stride = size + BlockMemory.RowGap;
         for (int n = 0; n < keys; n++)
         {
-            if (tensor.Type == ElementType.Float32)
-            {
-                new ReadOnlySpan<float>(tensor.Float(b, head, key + n), size).CopyTo(new Span<float>(buffer + (n * stride), size));
-            }
-            else
-            {
-                HalfRows.Widen(tensor.Half(b, head, key + n), buffer + (n * stride), size);
-            }
+            ElementRows.Widen(tensor.Type, tensor.Row(b, head, key + n), buffer + (n * stride), size);
         }
         return buffer;
     }

@@ -50,7 +50,7 @@ public sealed record CaseSpec
 
     public int Dv { get; init; } = 8;
 
-    public bool Half { get; init; }
+    public ElementType Type { get; init; }
 
     public bool Causal { get; init; }
 
@@ -130,7 +130,7 @@ public sealed record CaseSpec
             from fewRows in seldom
             from d in Gen.Elements(1, 7, 8, 16, 17, 40, 64, 80, 128)
             from dv in Gen.Elements(0, 0, 0, 5, 24)
-            from half in Gen.Frequency((3, Gen.Constant(false)), (1, Gen.Constant(true)))
+            from type in Gen.Frequency((4, Gen.Constant(ElementType.Float32)), (1, Gen.Constant(ElementType.Float16)), (1, Gen.Constant(ElementType.BFloat16)))
             from causal in coin
             from window in Gen.Frequency((4, Gen.Constant(0)), (1, Gen.Choose(1, 100)))
             from softcap in Gen.Elements(0f, 0f, 0f, 5f, 50f)
@@ -161,7 +161,7 @@ public sealed record CaseSpec
                 S = fewRows ? Math.Min(3, keys) : roles == RoleMode.Cross ? rows : Math.Min(rows, keys),
                 D = d,
                 Dv = dv == 0 ? d : dv,
-                Half = half,
+                Type = type,
                 Causal = causal,
                 Window = window,
                 Softcap = softcap,
@@ -199,7 +199,7 @@ public sealed record CaseSpec
         [
             c with { B = 1 }, c with { Kv = 1 }, c with { Group = 1 }, c with { S = Math.Max(1, c.S / 2) }, c with { S = Math.Max(1, c.S - 1) },
             c with { T = Math.Max(c.Roles == RoleMode.Cross ? 1 : c.S, c.T / 2) }, c with { T = Math.Max(c.Roles == RoleMode.Cross ? 1 : c.S, c.T - 1) },
-            c with { D = c.D > 8 ? 8 : 1 }, c with { Dv = c.Dv > 8 ? 8 : 1 }, c with { Half = false }, c with { Causal = false }, c with { Window = 0 },
+            c with { D = c.D > 8 ? 8 : 1 }, c with { Dv = c.Dv > 8 ? 8 : 1 }, c with { Type = ElementType.Float32 }, c with { Causal = false }, c with { Window = 0 },
             c with { Softcap = 0 }, c with { Bias = false }, c with { Sink = false }, c with { Lengths = false }, c with { Past = 0 },
             c with { Layout = LayoutMode.HeadsFirst }, c with { Logits = LogitMode.Normal }, c with { Roles = RoleMode.None },
             c with { Alpha = 1 }, c with { Clamp = false }, c with { ScoresIn = false }, c with { Speakers = 1 },

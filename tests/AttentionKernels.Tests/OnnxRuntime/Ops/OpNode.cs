@@ -36,14 +36,21 @@ internal sealed class OpNode : IDisposable
         return this;
     }
 
+    /// <summary>Adds the next input, rounded to a type.</summary>
+    public OpNode Add(ElementType type, float[] values, params ReadOnlySpan<long> shape)
+    {
+        _inputs.Add(Tensors.Of(type, values, shape));
+        return this;
+    }
+
     public OpNode Skip(int count = 1)
     {
         _inputs.AddRange(new OrtTensor?[count]);
         return this;
     }
 
-    /// <summary>Adds copies of another node's inputs, float32 as float16 if <paramref name="half"/>.</summary>
-    public void AddAll(OpNode other, bool half)
+    /// <summary>Adds copies of another node's inputs, float32 rounded to <paramref name="type"/>.</summary>
+    public void AddAll(OpNode other, ElementType type)
     {
         for (int i = 0; i < other._inputs.Count; i++)
         {
@@ -52,7 +59,7 @@ internal sealed class OpNode : IDisposable
             {
                 null => Skip(),
                 // Input 18 is head_scores_in, float32 for both types.
-                OnnxElementType.Float when half && i != 18 => Add<Half>([.. tensor.Span<float>().ToArray().Select(x => (Half)x)], tensor.Shape),
+                OnnxElementType.Float when i != 18 => Add(type, tensor.Span<float>().ToArray(), tensor.Shape),
                 OnnxElementType.Float => Add(tensor.Span<float>().ToArray(), tensor.Shape),
                 OnnxElementType.Int32 => Add(tensor.Span<int>().ToArray(), tensor.Shape),
                 OnnxElementType.Int64 => Add(tensor.Span<long>().ToArray(), tensor.Shape),
@@ -62,14 +69,17 @@ internal sealed class OpNode : IDisposable
     }
 
     public OpNode Replace<T>(int index, T[]? values, params ReadOnlySpan<long> shape)
-        where T : unmanaged
+        where T : unmanaged => Replace(index, values == null ? null : OrtTensor.Over(values, shape));
+
+    /// <summary>Takes the tensor over.</summary>
+    public OpNode Replace(int index, OrtTensor? tensor)
     {
         while (_inputs.Count <= index)
         {
             _inputs.Add(null);
         }
         _inputs[index]?.Dispose();
-        _inputs[index] = values == null ? null : OrtTensor.Over(values, shape);
+        _inputs[index] = tensor;
         return this;
     }
 
@@ -89,9 +99,7 @@ internal sealed class OpNode : IDisposable
         for (int i = 0; i < names.Length; i++)
         {
             using OrtTensor tensor = tensors[i];
-            results[names[i]] = tensor.ElementType == OnnxElementType.Float
-                ? tensor.Span<float>().ToArray()
-                : [.. tensor.Span<Half>().ToArray().Select(h => (float)h)];
+            results[names[i]] = Tensors.Floats(tensor);
         }
         return results;
     }

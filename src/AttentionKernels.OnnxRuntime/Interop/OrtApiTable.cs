@@ -25,6 +25,7 @@ internal readonly unsafe struct OrtApiTable
     // Session options. Paths are UTF-16 on Windows and UTF-8 elsewhere.
     [FieldOffset(8 * 10)] public readonly delegate* unmanaged[Cdecl]<SessionOptions**, Status*> CreateSessionOptions;
     [FieldOffset(8 * 11)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, void*, Status*> SetOptimizedModelFilePath;
+    [FieldOffset(8 * 14)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, void*, Status*> EnableProfiling;
     [FieldOffset(8 * 22)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, OrtLogSeverity, Status*> SetSessionLogSeverityLevel;
     [FieldOffset(8 * 23)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, OrtGraphOptimization, Status*> SetSessionGraphOptimizationLevel;
     [FieldOffset(8 * 24)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, int, Status*> SetIntraOpNumThreads;

@@ -45,7 +45,7 @@ internal sealed class OnnxAttentionOp(OnnxElementType type, OnnxElementType mask
         new("qk_matmul_output", type, Optional: true),
     ];
 
-    public ElementType ElementType { get; } = type == OnnxElementType.Float ? ElementType.Float32 : ElementType.Float16;
+    public ElementType ElementType { get; } = type.ToElementType();
 
     public override CustomOpKernel CreateKernel(in KernelInfo info)
     {
@@ -78,7 +78,7 @@ internal sealed class OnnxAttentionOp(OnnxElementType type, OnnxElementType mask
         }
         return new OnnxAttentionKernel(this)
         {
-            NodeName = info.NodeName,
+            Node = new OverriddenNode("", Name, info.NodeName),
             Heads = heads,
             KvHeads = kvHeads,
             Scale = scale,

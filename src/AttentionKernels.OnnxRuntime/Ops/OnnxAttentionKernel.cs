@@ -30,7 +30,6 @@ internal sealed unsafe class OnnxAttentionKernel(OnnxAttentionOp op) : CustomOpK
     public override void Compute(in KernelContext context)
     {
         ElementType type = op.ElementType;
-        int element = type == ElementType.Float32 ? 4 : 2;
         TensorArgument query = Argument.Required(context, Query, "Q");
         TensorArgument key = Argument.Required(context, Key, "K");
         TensorArgument value = Argument.Required(context, Value, "V");
@@ -112,11 +111,11 @@ internal sealed unsafe class OnnxAttentionKernel(OnnxAttentionOp op) : CustomOpK
         void* presentKey = context.Output(PresentKey, batch, kvHeads, keys, size);
         void* presentValue = context.Output(PresentValue, batch, kvHeads, keys, valueSize);
         long tokens = (long)batch * kvHeads * keys, ownKey = presentKey == null && hasPast ? tokens * size : 0;
-        using ScratchBuffer joined = context.Scratch(checked(ownKey + (presentValue == null && hasPast ? tokens * valueSize : 0)), element);
+        using ScratchBuffer joined = context.Scratch(checked(ownKey + (presentValue == null && hasPast ? tokens * valueSize : 0)), type.Size());
         if (hasPast)
         {
             presentKey = presentKey == null ? joined.Data : presentKey;
-            presentValue = presentValue == null ? (byte*)joined.Data + (ownKey * element) : presentValue;
+            presentValue = presentValue == null ? (byte*)joined.Data + (ownKey * type.Size()) : presentValue;
         }
         SequenceLengths lengths = new() { Keys = keys, NewKeys = newKeys };
         if (presentKey != null)

@@ -150,7 +150,7 @@ internal static unsafe class AttentionLogitsBlock<V>
         stride = size;
         for (int n = 0; n < keys; n++)
         {
-            HalfRows.Widen(tensor.Half(block.Batch, block.KvHead, key + n), buffer + (n * size), size);
+            ElementRows.Widen(tensor.Type, tensor.Row(block.Batch, block.KvHead, key + n), buffer + (n * size), size);
         }
         return buffer;
     }

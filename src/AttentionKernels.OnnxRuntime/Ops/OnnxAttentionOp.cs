@@ -22,6 +22,8 @@ internal sealed class OnnxAttentionOp(OnnxElementType type, OnnxElementType mask
         new(OnnxElementType.Float, OnnxElementType.Bool),
         new(OnnxElementType.Float16, OnnxElementType.Float16),
         new(OnnxElementType.Float16, OnnxElementType.Bool),
+        new(OnnxElementType.BFloat16, OnnxElementType.BFloat16),
+        new(OnnxElementType.BFloat16, OnnxElementType.Bool),
     ];
 
     public override string Name => "Attention";

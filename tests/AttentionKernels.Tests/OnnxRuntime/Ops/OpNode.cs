@@ -19,6 +19,9 @@ internal sealed class OpNode : IDisposable
     /// <summary>What this library computes instead of ONNX Runtime.</summary>
     public AttentionOverrides Overrides { get; set; }
 
+    /// <summary>Version of ONNX's own operators.</summary>
+    public int Opset { get; init; } = 17;
+
     public Dictionary<string, object> Attributes { get; init; } = [];
 
     /// <summary>Whether the graph declares the rank of its inputs. If not, a tensor of the wrong rank gets as far as the node.</summary>
@@ -129,6 +132,7 @@ internal sealed class OpNode : IDisposable
         OneNodeModel model = new()
         {
             Domain = Domain,
+            Opset = Opset,
             Op = Op,
             Attributes = Attributes,
             NodeInputs = [.. _inputs.Take(used).Select((tensor, i) => tensor == null ? "" : $"input{i}")],

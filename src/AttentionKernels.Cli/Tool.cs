@@ -30,6 +30,7 @@ internal static class Tool
             SceneCommand.Create(output),
             ImportTvqaCommand.Create(output),
             ModelCommand.Create(output, error),
+            ConformanceCommand.Create(output, error),
             DoctorCommand.Create(output),
         };
         root.Add(verbose);

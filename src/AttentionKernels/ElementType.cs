@@ -8,4 +8,7 @@ public enum ElementType
 
     /// <summary>IEEE 754 binary16, 2 bytes.</summary>
     Float16,
+
+    /// <summary>The upper half of a binary32, 2 bytes.</summary>
+    BFloat16,
 }

@@ -49,13 +49,13 @@ public readonly unsafe struct TensorView(void* data, ElementType type, long batc
         return (float*)Data + Offset(b, h, s);
     }
 
-    /// <summary>Address of the row (b, h, s) of a float16 tensor.</summary>
-    internal Half* Half(int b, int h, int s)
+    /// <summary>Address of the row (b, h, s), whatever its type.</summary>
+    internal byte* Row(int b, int h, int s)
     {
-        Debug.Assert(Type == ElementType.Float16 && Data != null);
-        return (Half*)Data + Offset(b, h, s);
+        Debug.Assert(Data != null);
+        return (byte*)Data + (Offset(b, h, s) * Type.Size());
     }
 
     /// <summary>One element as float32. For the reference and tests; engines read rows.</summary>
-    internal float Load(int b, int h, int s, int d) => Type == ElementType.Float32 ? Float(b, h, s)[d] : (float)Half(b, h, s)[d];
+    internal float Load(int b, int h, int s, int d) => Type.Load(Data, Offset(b, h, s) + d);
 }

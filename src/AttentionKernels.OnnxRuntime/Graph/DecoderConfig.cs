@@ -76,12 +76,13 @@ internal sealed record DecoderConfig
     }
 
     /// <summary>Bytes of all weight tensors.</summary>
-    public Int128 WeightBytes => Parameters * (Type == ElementType.Float32 ? 4 : 2);
+    public Int128 WeightBytes => Parameters * Type.Size();
 
     /// <summary>Refuses sizes that make no decoder.</summary>
     /// <exception cref="OnnxModelException">Names the property, its value and what was expected.</exception>
     public void Check()
     {
+        Require(Type is ElementType.Float32 or ElementType.Float16, nameof(Type), Type, "Float32 or Float16: ONNX Runtime's CPU provider multiplies no other matrices");
         RequirePositive(Layers, nameof(Layers));
         RequirePositive(Hidden, nameof(Hidden));
         RequirePositive(Heads, nameof(Heads));

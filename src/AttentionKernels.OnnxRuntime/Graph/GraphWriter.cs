@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using AttentionKernels.Cpu;
 using AttentionKernels.OnnxRuntime.Interop;
 using Google.Protobuf;
 
@@ -7,14 +8,13 @@ namespace AttentionKernels.OnnxRuntime.Graph;
 /// <summary>Appends nodes, constants, inputs and outputs to a graph.</summary>
 /// <param name="graph">The graph.</param>
 /// <param name="type">Element type of the weights.</param>
-internal sealed class GraphWriter(GraphProto graph, ElementType type)
+internal sealed unsafe class GraphWriter(GraphProto graph, ElementType type)
 {
     /// <summary>The domain of ONNX Runtime's own operators.</summary>
     public const string MicrosoftDomain = "com.microsoft";
 
     /// <summary>ONNX's number for the element type of the weights.</summary>
-    public OnnxElementType WeightType { get; } =
-        type == ElementType.Float32 ? OnnxElementType.Float : OnnxElementType.Float16;
+    public OnnxElementType WeightType { get; } = type.ToOnnx();
 
     /// <summary>A tensor type. A dimension is a number or, as text, a symbol.</summary>
     public static ValueInfoProto Value(string name, OnnxElementType type, params ReadOnlySpan<object> shape)
@@ -101,10 +101,10 @@ internal sealed class GraphWriter(GraphProto graph, ElementType type)
             return Floats(name, shape, values);
         }
         byte[] bytes = new byte[values.Length * 2L];
-        Span<Half> halves = MemoryMarshal.Cast<byte, Half>(bytes.AsSpan());
-        for (int i = 0; i < values.Length; i++)
+        fixed (byte* target = bytes)
+        fixed (float* source = values)
         {
-            halves[i] = (Half)values[i];
+            ElementRows.Narrow(type, source, target, values.Length);
         }
         return Constant(name, WeightType, shape, bytes);
     }

@@ -90,6 +90,25 @@ internal sealed unsafe class OrtTensor : SafeHandle
         }
     }
 
+    /// <summary>A tensor of any type of fixed size, in memory of its own: a copy of its bytes.</summary>
+    /// <exception cref="OrtException"><paramref name="data"/> is shorter than the shape needs.</exception>
+    public static OrtTensor Copy(OnnxElementType type, ReadOnlySpan<byte> data, params ReadOnlySpan<long> shape)
+    {
+        OrtTensor tensor = new(OrtEnvironment.Get().Api, type, shape);
+        try
+        {
+            tensor._owned = NativeMemory.AlignedAlloc(Math.Max((nuint)data.Length, Alignment), Alignment);
+            data.CopyTo(new Span<byte>(tensor._owned, data.Length));
+            tensor.Wrap(tensor._owned, (nuint)data.Length);
+            return tensor;
+        }
+        catch
+        {
+            tensor.FreeMemory();
+            throw;
+        }
+    }
+
     /// <summary>The elements. The span must not be used after Dispose.</summary>
     /// <exception cref="InvalidOperationException">The tensor has elements of another type.</exception>
     public Span<T> Span<T>()
@@ -148,6 +167,7 @@ internal sealed unsafe class OrtTensor : SafeHandle
         where T : unmanaged =>
         typeof(T) == typeof(float) ? OnnxElementType.Float
         : typeof(T) == typeof(Half) ? OnnxElementType.Float16
+        : typeof(T) == typeof(BFloat16) ? OnnxElementType.BFloat16
         : typeof(T) == typeof(byte) ? OnnxElementType.UInt8
         : typeof(T) == typeof(int) ? OnnxElementType.Int32
         : typeof(T) == typeof(long) ? OnnxElementType.Int64

@@ -6,7 +6,7 @@ namespace AttentionKernels.OnnxRuntime.Ops;
 /// ai.attentionkernels::CrossModalHeadScores, version 1: how strongly each head attends from spoken text to speakers' boxes, without
 /// values or outputs. What it computes: docs/operators.md.
 /// </summary>
-/// <param name="type">Type T of tensors: Float or Float16.</param>
+/// <param name="type">Type T of tensors: Float, Float16 or BFloat16.</param>
 internal sealed class CrossModalHeadScoresOp(OnnxElementType type) : CustomOp
 {
     public const int Query = 0, Key = 1, PastKey = 2, SeqlensK = 3, TotalSequenceLength = 4, TokenModality = 5, QueryModality = 8;
@@ -32,7 +32,7 @@ internal sealed class CrossModalHeadScoresOp(OnnxElementType type) : CustomOp
         new("speaker_scores", OnnxElementType.Float, Optional: true),
     ];
 
-    public ElementType ElementType => type == OnnxElementType.Float ? ElementType.Float32 : ElementType.Float16;
+    public ElementType ElementType { get; } = type.ToElementType();
 
     public override CustomOpKernel CreateKernel(in KernelInfo info) => new CrossModalHeadScoresKernel(this)
     {

@@ -4,7 +4,7 @@ namespace AttentionKernels.OnnxRuntime.Ops;
 
 /// <summary>ai.attentionkernels::SteeredAttention, version 1: schema and attributes. What it computes: docs/operators.md.</summary>
 /// <remarks>Inputs 0 to 11 are those of com.microsoft::GroupQueryAttention, so that a node of that kind turns into this one in place.</remarks>
-/// <param name="type">Type T of tensors: Float or Float16. Arithmetic is float32 for both.</param>
+/// <param name="type">Type T of tensors: Float, Float16 or BFloat16. Arithmetic is float32 for all.</param>
 internal sealed class SteeredAttentionOp(OnnxElementType type) : CustomOp
 {
     public const int Query = 0, Key = 1, Value = 2, PastKey = 3, PastValue = 4, SeqlensK = 5, TotalSequenceLength = 6, CosCache = 7,
@@ -42,7 +42,7 @@ internal sealed class SteeredAttentionOp(OnnxElementType type) : CustomOp
         new("alignment", OnnxElementType.Float, Optional: true),
     ];
 
-    public ElementType ElementType => type == OnnxElementType.Float ? ElementType.Float32 : ElementType.Float16;
+    public ElementType ElementType { get; } = type.ToElementType();
 
     public override CustomOpKernel CreateKernel(in KernelInfo info)
     {
@@ -77,10 +77,10 @@ internal sealed class SteeredAttentionOp(OnnxElementType type) : CustomOp
             return;
         }
         long kvHeads = context.Int("kv_num_heads") ?? heads;
-        OnnxDimension headSize = Divide(query.Shape[2], heads), valueSize = OnnxDimension.Unknown, room = OnnxDimension.Unknown;
+        OnnxDimension headSize = OnnxDimension.Divide(query.Shape[2], heads), valueSize = OnnxDimension.Unknown, room = OnnxDimension.Unknown;
         if (context.Input(Value) is { Shape.Count: 3 } value && kvHeads > 0)
         {
-            valueSize = Divide(value.Shape[2], kvHeads);
+            valueSize = OnnxDimension.Divide(value.Shape[2], kvHeads);
             // Without a past, present holds just the new keys.
             room = context.Input(PastKey) == null ? value.Shape[1] : room;
         }
@@ -93,7 +93,4 @@ internal sealed class SteeredAttentionOp(OnnxElementType type) : CustomOp
         context.SetOutput(HeadScores, OnnxElementType.Float, batch, heads);
         context.SetOutput(Alignment, OnnxElementType.Float, batch, heads, 4);
     }
-
-    private static OnnxDimension Divide(OnnxDimension hidden, long heads) =>
-        hidden.Value >= 0 && hidden.Value % heads == 0 ? hidden.Value / heads : OnnxDimension.Unknown;
 }

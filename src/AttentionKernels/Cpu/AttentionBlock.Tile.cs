@@ -75,7 +75,7 @@ internal static unsafe partial class AttentionBlock<V>
         stride = size;
         for (int n = 0; n < keys; n++)
         {
-            HalfRows.Widen(tensor.Half(b, head, key + n), buffer + (n * size), size);
+            ElementRows.Widen(tensor.Type, tensor.Row(b, head, key + n), buffer + (n * size), size);
         }
         return buffer;
     }

@@ -26,6 +26,36 @@ internal static unsafe class HalfRows
         }
     }
 
+    /// <summary>Rounds <paramref name="count"/> values to nearest, ties to even; 65520 and more become infinite.</summary>
+    public static void Narrow(float* source, Half* target, int count)
+    {
+        int i = 0;
+        for (; i + Vector128<ushort>.Count <= count; i += Vector128<ushort>.Count)
+        {
+            Vector128.Narrow(Narrow(Vector128.Load(source + i)), Narrow(Vector128.Load(source + i + 4))).Store((ushort*)target + i);
+        }
+        for (; i < count; i++)
+        {
+            target[i] = (Half)source[i];
+        }
+    }
+
+    /// <remarks>
+    /// A normal result is rounded in its float32 bits, then its exponent is made 112 smaller. For a subnormal one the addition of 0.5 rounds: the
+    /// last mantissa bit of numbers from 0.5 on stands for 2^-24, as that of a subnormal float16 does.
+    /// </remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<uint> Narrow(Vector128<float> value)
+    {
+        Vector128<uint> bits = value.AsUInt32(), magnitude = bits & Vector128.Create(0x7fffffffu);
+        Vector128<uint> normal = ((magnitude + Vector128.Create(0xfffu) + ((magnitude >> 13) & Vector128<uint>.One)) >> 13) - Vector128.Create(112u << 10);
+        Vector128<uint> subnormal = (magnitude.AsSingle() + Vector128.Create(0.5f)).AsUInt32() - Vector128.Create(0x3f000000u);
+        Vector128<uint> result = Vector128.ConditionalSelect(Vector128.LessThan(magnitude, Vector128.Create(113u << 23)), subnormal, normal);
+        result = Vector128.ConditionalSelect(Vector128.LessThan(magnitude, Vector128.Create(0x477ff000u)), result, Vector128.Create(0x7c00u));
+        result = Vector128.ConditionalSelect(Vector128.Equals(value, value).AsUInt32(), result, Vector128.Create(0x7e00u));
+        return result | ((bits >> 16) & Vector128.Create(0x8000u));
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector128<float> Widen(Vector128<uint> half)
     {

@@ -1,36 +1,14 @@
 namespace AttentionKernels.Cpu;
 
-/// <summary>A row of the output, float32 or float16.</summary>
-internal readonly unsafe ref struct OutputRow
+/// <summary>A row of the output, in any element type.</summary>
+internal readonly unsafe ref struct OutputRow(in TensorView output, int b, int h, int i)
 {
-    private readonly float* _float;
-    private readonly Half* _half;
-
-    public OutputRow(in TensorView output, int b, int h, int i)
-    {
-        if (output.Type == ElementType.Float32)
-        {
-            _float = output.Float(b, h, i);
-        }
-        else
-        {
-            _half = output.Half(b, h, i);
-        }
-    }
+    private readonly byte* _row = output.Row(b, h, i);
+    private readonly ElementType _type = output.Type;
 
     /// <summary>Sets element <paramref name="d"/>, rounded to the output's type.</summary>
     public float this[int d]
     {
-        set
-        {
-            if (_float != null)
-            {
-                _float[d] = value;
-            }
-            else
-            {
-                _half[d] = (Half)value;
-            }
-        }
+        set => _type.Store(_row, d, value);
     }
 }

@@ -130,7 +130,7 @@ public static class AttentionReference
     }
 
     /// <summary>Row i's logits: scale, soft-cap, bias, masks.</summary>
-    private static T[] Logits<T>(in AttentionProblem problem, int b, int h, int i, T[] query, T[][] key, int order)
+    internal static T[] Logits<T>(in AttentionProblem problem, int b, int h, int i, T[] query, T[][] key, int order)
         where T : IFloatingPointIeee754<T>
     {
         int size = problem.HeadSize;
@@ -168,7 +168,7 @@ public static class AttentionReference
     }
 
     /// <summary>Softmax of a row; the sink takes part in the sum and has no value. All 0 when no key is visible.</summary>
-    private static unsafe T[] Softmax<T>(in AttentionProblem problem, int h, T[] logits, int order)
+    internal static unsafe T[] Softmax<T>(in AttentionProblem problem, int h, T[] logits, int order)
         where T : IFloatingPointIeee754<T>
     {
         var probabilities = new T[logits.Length];
@@ -249,7 +249,7 @@ public static class AttentionReference
         }
     }
 
-    private static T[][] Rows<T>(in TensorView tensor, int b, int h, int rows, int size)
+    internal static T[][] Rows<T>(in TensorView tensor, int b, int h, int rows, int size)
         where T : IFloatingPointIeee754<T>
     {
         var result = new T[rows][];

@@ -252,12 +252,12 @@ public sealed unsafe class AttentionLawsTests
             }
         }
         c.Run(2, set);
-        Tolerance.Check("output", c.Output(), truth.Output, n => AttentionReference.Run<float>(c.Problem, c.Bias, n).Output, spec.Half, c.Repro);
-        Tolerance.Check("head scores", c.HeadScores(), truth.HeadScores[..c.HeadScores().Length], n => AttentionReference.Run<float>(c.Problem, c.Bias, n).HeadScores, false, c.Repro);
+        Tolerance.Check("output", c.Output(), truth.Output, n => AttentionReference.Run<float>(c.Problem, c.Bias, n).Output, spec.Type, c.Repro);
+        Tolerance.Check("head scores", c.HeadScores(), truth.HeadScores[..c.HeadScores().Length], n => AttentionReference.Run<float>(c.Problem, c.Bias, n).HeadScores, ElementType.Float32, c.Repro);
 
         void Permute(TensorView tensor, int heads, int size)
         {
-            int element = tensor.Type == ElementType.Float32 ? 4 : 2;
+            int element = tensor.Type.Size();
             for (int b = 0; b < spec.B; b++)
             {
                 for (int h = 0; h < heads; h++)
@@ -315,7 +315,7 @@ public sealed unsafe class AttentionLawsTests
     }, spec => spec with
     {
         Roles = RoleMode.Self,
-        Half = false,
+        Type = ElementType.Float32,
         Softcap = 0,
         Lambda = -1,
         Alpha = 1,
@@ -385,7 +385,7 @@ public sealed unsafe class AttentionLawsTests
     [Fact]
     public void A_Class_Below_A_Sink_By_E25_Comes_Back_Exactly()
     {
-        CaseSpec spec = new() { B = 1, S = 4, T = 100, D = 8, Dv = 8, Half = true, Roles = RoleMode.Self, Lambda = -1, Alpha = 24, Seed = 4 };
+        CaseSpec spec = new() { B = 1, S = 4, T = 100, D = 8, Dv = 8, Type = ElementType.Float16, Roles = RoleMode.Self, Lambda = -1, Alpha = 24, Seed = 4 };
         using AttentionCase c = new(spec, nameof(A_Class_Below_A_Sink_By_E25_Comes_Back_Exactly));
         // Logits: 26 at the sink, about 1 on boxed keys (so b = 24 to 25), about 0 on the rest.
         c.Problem.Scale = 1;
@@ -395,7 +395,7 @@ public sealed unsafe class AttentionLawsTests
             bool boxed = s is >= 20 and < 60;
             for (int d = 0; d < spec.D; d++)
             {
-                c.Problem.Key.Half(0, 0, s)[d] = (Half)(d > 0 ? 0 : s == 0 ? 26 : boxed ? 0.9f + (0.1f * random.NextSingle()) : random.NextSingle());
+                Store(c.Problem.Key, c.Problem.Key.Offset(0, 0, s) + d, d > 0 ? 0 : s == 0 ? 26 : boxed ? 0.9f + (0.1f * random.NextSingle()) : random.NextSingle());
             }
             c.Bias.Keys.Modality[s] = boxed ? (byte)Modality.Visual : s >= 96 ? (byte)Modality.Text : (byte)Modality.System;
             (c.Bias.Keys.Speakers[s], c.Bias.Keys.Frames[2 * s], c.Bias.Keys.Frames[(2 * s) + 1]) = (1, 0, 1);
@@ -404,7 +404,7 @@ public sealed unsafe class AttentionLawsTests
         {
             for (int d = 0; d < spec.D; d++)
             {
-                c.Problem.Query.Half(0, 0, i)[d] = (Half)(d == 0 ? 1 : 0);
+                Store(c.Problem.Query, c.Problem.Query.Offset(0, 0, i) + d, d == 0 ? 1 : 0);
             }
         }
         foreach (InstructionSet set in Sets)
@@ -502,9 +502,9 @@ public sealed unsafe class AttentionLawsTests
     {
         foreach (InstructionSet set in Sets)
         {
-            foreach (bool half in (bool[])[false, true])
+            foreach (ElementType type in Enum.GetValues<ElementType>())
             {
-                CaseSpec spec = new() { Kv = 2, Group = 2, S = 33, T = 70, D = size, Dv = valueSize, Half = half, Causal = true, Roles = RoleMode.Self, Lambda = -1, Seed = 6 };
+                CaseSpec spec = new() { Kv = 2, Group = 2, S = 33, T = 70, D = size, Dv = valueSize, Type = type, Causal = true, Roles = RoleMode.Self, Lambda = -1, Seed = 6 };
                 using AttentionCase c = new(spec, nameof(Any_Head_Size_Works));
                 c.Run(2, set);
                 c.Check();
@@ -628,21 +628,11 @@ public sealed unsafe class AttentionLawsTests
     private static TensorView FromRow(TensorView tensor, int row) => tensor.IsEmpty ? tensor : At(tensor, row * tensor.RowStride);
 
     private static TensorView At(TensorView tensor, long offset) =>
-        new((byte*)tensor.Data + (offset * (tensor.Type == ElementType.Float32 ? 4 : 2)), tensor.Type, tensor.BatchStride, tensor.HeadStride, tensor.RowStride);
+        new((byte*)tensor.Data + (offset * (tensor.Type.Size())), tensor.Type, tensor.BatchStride, tensor.HeadStride, tensor.RowStride);
 
     private static TokenRoles Element(TokenRoles roles, int b) => roles.IsEmpty
         ? roles
         : roles with { Modality = roles.Modality + (b * roles.Length), Speakers = roles.Speakers + (b * roles.Length), Frames = roles.Frames + (b * roles.Length * 2) };
 
-    private static void Store(TensorView tensor, long at, float value)
-    {
-        if (tensor.Type == ElementType.Float32)
-        {
-            ((float*)tensor.Data)[at] = value;
-        }
-        else
-        {
-            ((Half*)tensor.Data)[at] = (Half)value;
-        }
-    }
+    private static void Store(TensorView tensor, long at, float value) => tensor.Type.Store(tensor.Data, at, value);
 }

@@ -18,7 +18,7 @@ internal sealed unsafe class AttentionCase : IDisposable
         Spec = spec;
         _test = test;
         Random random = new(spec.Seed);
-        ElementType type = spec.Half ? ElementType.Float16 : ElementType.Float32;
+        ElementType type = spec.Type;
 
         int fewest = asOperator && spec.Past > 0 ? spec.T - spec.Past : 0;
         int[] lengths = [.. Enumerable.Range(0, spec.B).Select(_ => spec.Lengths ? random.Next(fewest, spec.T + 1) : spec.T)];
@@ -124,19 +124,19 @@ internal sealed unsafe class AttentionCase : IDisposable
             }
             AttentionReferenceResult<double> truth = AttentionReference.Run<double>(Problem, gated);
             Dictionary<int, AttentionReferenceResult<float>> plain = [];
-            Compare("output", output, truth.Output, p => p.Output, Spec.Half);
+            Compare("output", output, truth.Output, p => p.Output, Spec.Type);
             if (!gated.Keys.IsEmpty)
             {
-                Compare("head scores", headScores, truth.HeadScores, p => p.HeadScores, false);
-                Compare("alignment", alignment, truth.Alignment, p => p.Alignment, false);
+                Compare("head scores", headScores, truth.HeadScores, p => p.HeadScores, ElementType.Float32);
+                Compare("alignment", alignment, truth.Alignment, p => p.Alignment, ElementType.Float32);
                 if (speakerScores != null)
                 {
-                    Compare("speaker scores", speakerScores, truth.SpeakerScores, p => p.SpeakerScores, false);
+                    Compare("speaker scores", speakerScores, truth.SpeakerScores, p => p.SpeakerScores, ElementType.Float32);
                 }
             }
 
-            void Compare(string name, float[] actual, double[] expected, Func<AttentionReferenceResult<float>, float[]> part, bool half) =>
-                Tolerance.Check(name, actual, expected, order => part(Plain(order)), half, Repro);
+            void Compare(string name, float[] actual, double[] expected, Func<AttentionReferenceResult<float>, float[]> part, ElementType rounded) =>
+                Tolerance.Check(name, actual, expected, order => part(Plain(order)), rounded, Repro);
 
             AttentionReferenceResult<float> Plain(int order)
             {
@@ -193,7 +193,7 @@ internal sealed unsafe class AttentionCase : IDisposable
     /// <summary>Query factor: logits of standard deviation about 1.5, or thousands, or all equal.</summary>
     private float QueryScale() => Spec.Logits switch
     {
-        LogitMode.Large => Spec.Half ? 200f : 3000f,
+        LogitMode.Large => Spec.Type == ElementType.Float16 ? 200f : 3000f,
         LogitMode.Flat => 0f,
         _ => 1.5f,
     };
@@ -216,7 +216,7 @@ internal sealed unsafe class AttentionCase : IDisposable
         long row = rowsFirst ? (long)heads * size : size + pad;
         long head = rowsFirst ? size : (rows * row) + (5 * pad);
         long batch = rowsFirst ? rows * row : (heads * head) + pad;
-        GuardedBuffer buffer = new(Spec.B * batch * (type == ElementType.Float32 ? 4 : 2));
+        GuardedBuffer buffer = new(Spec.B * batch * type.Size());
         _buffers.Add((name, buffer));
         TensorView view = new(buffer.Data, type, batch, head, row);
         for (int b = 0; b < Spec.B; b++)
@@ -227,7 +227,7 @@ internal sealed unsafe class AttentionCase : IDisposable
                 {
                     for (int d = 0; d < size; d++)
                     {
-                        Store(view, view.Offset(b, h, s) + d, value(b, h, s, d));
+                        type.Store(buffer.Data, view.Offset(b, h, s) + d, value(b, h, s, d));
                     }
                 }
             }
@@ -239,26 +239,14 @@ internal sealed unsafe class AttentionCase : IDisposable
     {
         int batches = Spec.BiasPerBatch ? Spec.B : 1, heads = Spec.BiasPerHead ? Spec.H : 1;
         long matrix = (long)Spec.S * Spec.T;
-        GuardedBuffer buffer = new(batches * heads * matrix * (type == ElementType.Float32 ? 4 : 2));
+        GuardedBuffer buffer = new(batches * heads * matrix * type.Size());
         _buffers.Add(("bias", buffer));
         TensorView view = new(buffer.Data, type, Spec.BiasPerBatch ? heads * matrix : 0, Spec.BiasPerHead ? matrix : 0, Spec.T);
         for (long i = 0; i < batches * heads * matrix; i++)
         {
-            Store(view, i, random.Next(8) == 0 ? float.NegativeInfinity : Normal(random) * 2);
+            type.Store(buffer.Data, i, random.Next(8) == 0 ? float.NegativeInfinity : Normal(random) * 2);
         }
         return view;
-    }
-
-    private static void Store(TensorView view, long at, float value)
-    {
-        if (view.Type == ElementType.Float32)
-        {
-            ((float*)view.Data)[at] = value;
-        }
-        else
-        {
-            ((Half*)view.Data)[at] = (Half)value;
-        }
     }
 
     /// <summary>Tokens in runs of one role, as utterances and boxes are; frames that overlap in part.</summary>

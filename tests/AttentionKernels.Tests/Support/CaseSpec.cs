@@ -1,5 +1,3 @@
-using System.Globalization;
-using System.Reflection;
 using FsCheck;
 using FsCheck.Fluent;
 
@@ -50,7 +48,7 @@ public sealed record CaseSpec
 
     public int Dv { get; init; } = 8;
 
-    public bool Half { get; init; }
+    public ElementType Type { get; init; }
 
     public bool Causal { get; init; }
 
@@ -97,23 +95,7 @@ public sealed record CaseSpec
     /// <summary>One line that brings a failing case back.</summary>
     public string Repro(string test) => $"replay with: ATTNK_CASE=\"{this}\" dotnet test -c Release --filter {test}";
 
-    public override string ToString() => string.Join(' ', Fields.Select(p => string.Create(CultureInfo.InvariantCulture, $"{p.Name}={p.GetValue(this)}")));
-
-    public static CaseSpec Parse(string text)
-    {
-        CaseSpec spec = new();
-        foreach (string pair in text.Split(' ', StringSplitOptions.RemoveEmptyEntries))
-        {
-            string[] parts = pair.Split('=');
-            PropertyInfo field = Fields.Single(p => p.Name == parts[0]);
-            object value = field.PropertyType.IsEnum ? Enum.Parse(field.PropertyType, parts[1])
-                : Convert.ChangeType(parts[1], field.PropertyType, CultureInfo.InvariantCulture);
-            field.SetValue(spec, value);
-        }
-        return spec;
-    }
-
-    private static IEnumerable<PropertyInfo> Fields => typeof(CaseSpec).GetProperties().Where(p => p.CanWrite);
+    public override string ToString() => SpecText.Of(this);
 
     private static Gen<CaseSpec> Generator()
     {
@@ -130,7 +112,7 @@ public sealed record CaseSpec
             from fewRows in seldom
             from d in Gen.Elements(1, 7, 8, 16, 17, 40, 64, 80, 128)
             from dv in Gen.Elements(0, 0, 0, 5, 24)
-            from half in Gen.Frequency((3, Gen.Constant(false)), (1, Gen.Constant(true)))
+            from type in Gen.Frequency((4, Gen.Constant(ElementType.Float32)), (1, Gen.Constant(ElementType.Float16)), (1, Gen.Constant(ElementType.BFloat16)))
             from causal in coin
             from window in Gen.Frequency((4, Gen.Constant(0)), (1, Gen.Choose(1, 100)))
             from softcap in Gen.Elements(0f, 0f, 0f, 5f, 50f)
@@ -161,7 +143,7 @@ public sealed record CaseSpec
                 S = fewRows ? Math.Min(3, keys) : roles == RoleMode.Cross ? rows : Math.Min(rows, keys),
                 D = d,
                 Dv = dv == 0 ? d : dv,
-                Half = half,
+                Type = type,
                 Causal = causal,
                 Window = window,
                 Softcap = softcap,
@@ -199,7 +181,7 @@ public sealed record CaseSpec
         [
             c with { B = 1 }, c with { Kv = 1 }, c with { Group = 1 }, c with { S = Math.Max(1, c.S / 2) }, c with { S = Math.Max(1, c.S - 1) },
             c with { T = Math.Max(c.Roles == RoleMode.Cross ? 1 : c.S, c.T / 2) }, c with { T = Math.Max(c.Roles == RoleMode.Cross ? 1 : c.S, c.T - 1) },
-            c with { D = c.D > 8 ? 8 : 1 }, c with { Dv = c.Dv > 8 ? 8 : 1 }, c with { Half = false }, c with { Causal = false }, c with { Window = 0 },
+            c with { D = c.D > 8 ? 8 : 1 }, c with { Dv = c.Dv > 8 ? 8 : 1 }, c with { Type = ElementType.Float32 }, c with { Causal = false }, c with { Window = 0 },
             c with { Softcap = 0 }, c with { Bias = false }, c with { Sink = false }, c with { Lengths = false }, c with { Past = 0 },
             c with { Layout = LayoutMode.HeadsFirst }, c with { Logits = LogitMode.Normal }, c with { Roles = RoleMode.None },
             c with { Alpha = 1 }, c with { Clamp = false }, c with { ScoresIn = false }, c with { Speakers = 1 },

@@ -16,10 +16,10 @@ internal static class Tolerance
     /// row with one key, say; or huge logits, where a single row makes the whole error), so the largest of several errors counts: of four orders, and
     /// of all of them where four seem not to be enough.
     /// </param>
-    /// <param name="half">Whether results are rounded to float16.</param>
+    /// <param name="type">What results are rounded to.</param>
     /// <param name="repro">Line that brings the case back.</param>
     /// <param name="sides">How many of the two sides carry an error of float32: 2 where the truth is another implementation's result.</param>
-    public static void Check(string name, float[] actual, double[] truth, Func<int, float[]> plain, bool half, string repro, int sides = 1)
+    public static void Check(string name, float[] actual, double[] truth, Func<int, float[]> plain, ElementType type, string repro, int sides = 1)
     {
         Assert.True(truth.Length == actual.Length, $"{name}: {actual.Length} values, expected {truth.Length}; {repro}");
         double budget = Budget([0, 9, 16, 25]);
@@ -33,14 +33,15 @@ internal static class Tolerance
             wrong < 0,
             wrong < 0 ? "" : $"{name}[{wrong}] is {actual[wrong]:R}, expected {truth[wrong]:R} within {budget:E2} (error {Math.Abs(actual[wrong] - truth[wrong]):E2}); {repro}");
 
-        double Budget(IEnumerable<int> orders) => sides * ((2 * orders.Max(order => MaxError(plain(order), truth, half))) + (2 * Noise(truth, half)));
+        double Budget(IEnumerable<int> orders) => sides * ((2 * orders.Max(order => MaxError(plain(order), truth, type))) + (2 * Noise(truth, type)));
     }
 
     private static int FindWrong(float[] actual, double[] truth, double budget)
     {
         for (int i = 0; i < truth.Length; i++)
         {
-            bool same = double.IsNaN(truth[i]) ? float.IsNaN(actual[i]) : Math.Abs(actual[i] - truth[i]) <= budget;
+            // Infinities are equal, and have no difference.
+            bool same = double.IsNaN(truth[i]) ? float.IsNaN(actual[i]) : actual[i] == truth[i] || Math.Abs(actual[i] - truth[i]) <= budget;
             if (!same)
             {
                 return i;
@@ -49,28 +50,35 @@ internal static class Tolerance
         return -1;
     }
 
-    private static double MaxError(float[] values, double[] truth, bool half)
+    private static double MaxError(float[] values, double[] truth, ElementType type)
     {
         double max = 0;
         for (int i = 0; i < truth.Length; i++)
         {
-            double value = half ? (double)(Half)values[i] : values[i];
-            double error = Math.Abs(value - truth[i]);
+            double error = Math.Abs(Rounded(type, values[i]) - truth[i]);
             max = error > max ? error : max;
         }
         return max;
     }
 
     /// <summary>max |(x + 0.3 - 0.3) - x|: what one addition loses at the size of the results.</summary>
-    private static double Noise(double[] truth, bool half)
+    private static double Noise(double[] truth, ElementType type)
     {
         double max = 0;
         foreach (double x in truth)
         {
-            double shifted = half ? (double)(Half)((Half)((Half)x + (Half)0.3f) - (Half)0.3f) : (float)((float)((float)x + 0.3f) - 0.3f);
+            float shift = Rounded(type, 0.3f), shifted = Rounded(type, Rounded(type, Rounded(type, (float)x) + shift) - shift);
             double error = Math.Abs(shifted - x);
             max = error > max ? error : max;
         }
         return max;
     }
+
+    /// <summary>The nearest number of a type.</summary>
+    public static float Rounded(ElementType type, float value) => type switch
+    {
+        ElementType.Float16 => (float)(Half)value,
+        ElementType.BFloat16 => (float)(BFloat16)value,
+        _ => value,
+    };
 }

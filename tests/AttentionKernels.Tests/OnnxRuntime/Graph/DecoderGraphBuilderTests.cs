@@ -89,6 +89,7 @@ public sealed class DecoderGraphBuilderTests
         [
             (good with { Layers = 0 }, "Layers is 0, expected a positive number"),
             (good with { Heads = 5 }, "Heads is 5, expected a multiple of KvHeads = 2"),
+            (good with { Type = ElementType.BFloat16 }, "Type is BFloat16, expected Float32 or Float16"),
             (good with { HeadSize = 12 }, "HeadSize is 12, expected a multiple of 8"),
             (good with { RopeTheta = float.NaN }, "RopeTheta is NaN"),
             (good with { RmsEpsilon = 0 }, "RmsEpsilon is 0"),

@@ -1,6 +1,7 @@
 using AttentionKernels.OnnxRuntime;
 using AttentionKernels.OnnxRuntime.Graph;
 using AttentionKernels.OnnxRuntime.Interop;
+using AttentionKernels.Tests.OnnxRuntime.Ops;
 
 namespace AttentionKernels.Tests.OnnxRuntime.Graph;
 
@@ -101,13 +102,9 @@ internal sealed class DecoderSession : IDisposable
 
     private static string CacheName(int i) => $"{i / 2}.{(i % 2 == 0 ? "key" : "value")}";
 
-    private static float[] Read(OrtTensor tensor) => tensor.ElementType == OnnxElementType.Float16
-        ? [.. tensor.Span<Half>().ToArray().Select(x => (float)x)]
-        : tensor.Span<float>().ToArray();
+    private static float[] Read(OrtTensor tensor) => Tensors.Floats(tensor);
 
-    private OrtTensor Tensor(float[] values, params ReadOnlySpan<long> shape) => Keep(_config.Type == ElementType.Float16
-        ? OrtTensor.Over(values.Select(x => (Half)x).ToArray(), shape)
-        : OrtTensor.Over(values, shape));
+    private OrtTensor Tensor(float[] values, params ReadOnlySpan<long> shape) => Keep(Tensors.Of(_config.Type, values, shape));
 
     private OrtTensor Keep(OrtTensor tensor)
     {

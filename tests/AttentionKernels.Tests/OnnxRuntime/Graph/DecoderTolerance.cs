@@ -15,6 +15,6 @@ internal static class DecoderTolerance
         Tolerance.Check(
             name, logits, new DecoderReference<double>(config, input).Logits(),
             order => half ? halves.Value : new DecoderReference<float>(config, input, order).Logits(),
-            half, $"{config}");
+            config.Type, $"{config}");
     }
 }

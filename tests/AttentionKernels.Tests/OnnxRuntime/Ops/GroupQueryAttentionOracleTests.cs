@@ -85,12 +85,12 @@ public sealed unsafe class GroupQueryAttentionOracleTests
         {
             gated.HeadScoresIn = given;
             Dictionary<int, AttentionReferenceResult<float>> plain = [];
-            Tolerance.Check("head_scores", actual["head_scores"], scores, n => Plain(n).HeadScores, false, c.Repro, sides: 2);
+            Tolerance.Check("head_scores", actual["head_scores"], scores, n => Plain(n).HeadScores, ElementType.Float32, c.Repro, sides: 2);
 
             using OpNode steered = OpCase.GroupQueryAttention(c, 0, bias);
             double[] oracle = [.. OpCase.HeadsFirst(steered.Run()["output"], spec).Select(x => (double)x)];
             Tolerance.Check(
-                "output", OpCase.HeadsFirst(actual["output"], spec), oracle, n => Plain(n).Output, false, c.Repro, sides: 2);
+                "output", OpCase.HeadsFirst(actual["output"], spec), oracle, n => Plain(n).Output, ElementType.Float32, c.Repro, sides: 2);
 
             AttentionReferenceResult<float> Plain(int order) =>
                 plain.TryGetValue(order, out AttentionReferenceResult<float>? known) ? known : plain[order] = AttentionReference.Run<float>(c.Problem, gated, order);
@@ -120,7 +120,7 @@ public sealed unsafe class GroupQueryAttentionOracleTests
             Past = past,
             D = (spec.D + 7) / 8 * 8,
             Dv = (spec.D + 7) / 8 * 8,
-            Half = false,
+            Type = ElementType.Float32,
             Causal = true,
             Lengths = false,
             Layout = LayoutMode.RowsFirst,

@@ -14,7 +14,7 @@ internal sealed unsafe class GuardedTensor : IDisposable
         long bytes = type switch
         {
             OnnxElementType.Float or OnnxElementType.Int32 => 4,
-            OnnxElementType.Float16 => 2,
+            OnnxElementType.Float16 or OnnxElementType.BFloat16 => 2,
             OnnxElementType.Int64 => 8,
             _ => 1,
         };

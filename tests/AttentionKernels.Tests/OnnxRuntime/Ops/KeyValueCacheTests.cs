@@ -12,35 +12,36 @@ public sealed class KeyValueCacheTests
     /// with separate tensors, rows behind the last key stay, and so do the margins.
     /// </summary>
     [Theory]
-    [InlineData(false, false)]
-    [InlineData(true, false)]
-    [InlineData(false, true)]
-    [InlineData(true, true)]
-    public void Past_And_Present_May_Be_The_Same_Memory(bool half, bool rotary)
+    [InlineData(ElementType.Float32, false)]
+    [InlineData(ElementType.Float16, false)]
+    [InlineData(ElementType.BFloat16, false)]
+    [InlineData(ElementType.Float32, true)]
+    [InlineData(ElementType.Float16, true)]
+    [InlineData(ElementType.BFloat16, true)]
+    public void Past_And_Present_May_Be_The_Same_Memory(ElementType type, bool rotary)
     {
-        OnnxElementType type = half ? OnnxElementType.Float16 : OnnxElementType.Float;
         Random random = new(5);
-        using GuardedTensor key = new(type, Batch, KvHeads, Room, Size), value = new(type, Batch, KvHeads, Room, Size);
+        using GuardedTensor key = new(type.ToOnnx(), Batch, KvHeads, Room, Size), value = new(type.ToOnnx(), Batch, KvHeads, Room, Size);
         int[] valid = [0, 0];
         foreach (int rows in (int[])[5, 2, 1, 1, 6])
         {
             valid = valid[0] == 0 ? [rows, rows - 2] : [valid[0] + rows, valid[1] + rows];
-            using OpNode node = Node(half, rotary, rows, valid, random);
-            Bytes(node, 3, key.Tensor);
-            Bytes(node, 4, value.Tensor);
+            using OpNode node = Node(type, rotary, rows, valid, random);
+            Copy(node, 3, key.Tensor);
+            Copy(node, 4, value.Tensor);
             byte[] before = Data(key.Tensor);
             Dictionary<string, float[]> apart = node.Run();
 
             using OrtSession session = node.CreateSession();
-            using OrtTensor output = half ? OrtTensor.Zeros<Half>(Batch, rows, Heads * Size) : OrtTensor.Zeros<float>(Batch, rows, Heads * Size);
+            using OrtTensor output = Tensors.Zeros(type, Batch, rows, Heads * Size);
             Dictionary<string, OrtTensor> feeds = node.Feeds();
             (feeds["input3"], feeds["input4"]) = (key.Tensor, value.Tensor);
             session.Run(feeds, new Dictionary<string, OrtTensor> { ["output"] = output, ["present_key"] = key.Tensor, ["present_value"] = value.Tensor });
 
-            Assert.Equal(apart["output"], Floats(output));
-            float[] presentKey = Floats(key.Tensor), presentValue = Floats(value.Tensor);
+            Assert.Equal(apart["output"], Tensors.Floats(output));
+            float[] presentKey = Tensors.Floats(key.Tensor), presentValue = Tensors.Floats(value.Tensor);
             byte[] after = Data(key.Tensor);
-            int rowBytes = Size * (half ? 2 : 4);
+            int rowBytes = Size * type.Size();
             for (int head = 0; head < Batch * KvHeads; head++)
             {
                 int count = valid[head / KvHeads], first = head * Room * Size;
@@ -60,7 +61,7 @@ public sealed class KeyValueCacheTests
     [Fact]
     public void Present_Is_Clear_Behind_The_Last_Key()
     {
-        using OpNode node = Node(false, false, 2, [7, 5], new Random(1));
+        using OpNode node = Node(ElementType.Float32, false, 2, [7, 5], new Random(1));
         float[] past = new float[Batch * KvHeads * Room * Size];
         Array.Fill(past, float.NaN);
         for (int head = 0; head < Batch * KvHeads; head++)
@@ -77,13 +78,13 @@ public sealed class KeyValueCacheTests
         }
     }
 
-    private static OpNode Node(bool half, bool rotary, int rows, int[] valid, Random random)
+    private static OpNode Node(ElementType type, bool rotary, int rows, int[] valid, Random random)
     {
         OpNode node = new()
         {
             Op = "SteeredAttention",
             Outputs = ["output", "present_key", "present_value"],
-            OutputType = half ? OnnxElementType.Float16 : OnnxElementType.Float,
+            OutputType = type.ToOnnx(),
             Attributes = new Dictionary<string, object> { ["num_heads"] = (long)Heads, ["kv_num_heads"] = (long)KvHeads, ["do_rotary"] = rotary ? 1L : 0 },
         };
         Add(Batch, rows, Heads * Size);
@@ -105,19 +106,13 @@ public sealed class KeyValueCacheTests
                 count *= n;
             }
             float[] values = [.. Enumerable.Range(0, (int)count).Select(_ => (random.NextSingle() * 2) - 1)];
-            _ = half ? node.Add<Half>([.. values.Select(x => (Half)x)], shape) : node.Add(values, shape);
+            node.Add(type, values, shape);
         }
     }
 
-    private static void Bytes(OpNode node, int index, OrtTensor tensor) =>
-        _ = tensor.ElementType == OnnxElementType.Float
-            ? node.Replace(index, tensor.Span<float>().ToArray(), tensor.Shape)
-            : node.Replace(index, tensor.Span<Half>().ToArray(), tensor.Shape);
-
-    private static float[] Floats(OrtTensor tensor) => tensor.ElementType == OnnxElementType.Float
-        ? tensor.Span<float>().ToArray()
-        : [.. tensor.Span<Half>().ToArray().Select(x => (float)x)];
+    private static void Copy(OpNode node, int index, OrtTensor tensor) =>
+        node.Replace(index, Tensors.Of(tensor.ElementType.ToElementType(), Tensors.Floats(tensor), tensor.Shape));
 
     private static unsafe byte[] Data(OrtTensor tensor) =>
-        new ReadOnlySpan<byte>(tensor.Data, (int)tensor.ElementCount * (tensor.ElementType == OnnxElementType.Float ? 4 : 2)).ToArray();
+        new ReadOnlySpan<byte>(tensor.Data, (int)tensor.ElementCount * tensor.ElementType.ToElementType().Size()).ToArray();
 }

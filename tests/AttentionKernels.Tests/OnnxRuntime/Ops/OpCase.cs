@@ -13,7 +13,7 @@ internal static unsafe class OpCase
         {
             Op = "SteeredAttention",
             Outputs = ["output", "present_key", "present_value", "head_scores", "alignment"],
-            OutputType = spec.Half ? OnnxElementType.Float16 : OnnxElementType.Float,
+            OutputType = spec.Type.ToOnnx(),
             Threads = 1 + (spec.Seed % 2),
             Attributes = new Dictionary<string, object>
             {
@@ -38,7 +38,7 @@ internal static unsafe class OpCase
     }
 
     /// <summary>The same problem without roles for ONNX Runtime's own operator.</summary>
-    /// <param name="c">Causal, new keys as many as rows, head size a multiple of 8.</param>
+    /// <param name="c">New keys as many as rows, head size a multiple of 8.</param>
     /// <param name="qkOutput">What output_qk holds: 1 logits, 2 probabilities.</param>
     /// <param name="bias">[B, H, S, T] instead of the case's own bias; null: the case's own.</param>
     public static OpNode GroupQueryAttention(AttentionCase c, int qkOutput = 0, float[]? bias = null)
@@ -50,12 +50,14 @@ internal static unsafe class OpCase
             Op = "GroupQueryAttention",
             Outputs = qkOutput == 0 ? ["output", "present_key", "present_value"] : ["output", "present_key", "present_value", "output_qk"],
             Threads = 1 + (spec.Seed % 2),
+            OutputType = spec.Type.ToOnnx(),
             Attributes = new Dictionary<string, object>
             {
                 ["num_heads"] = (long)spec.H,
                 ["kv_num_heads"] = (long)spec.Kv,
                 ["softcap"] = spec.Softcap,
                 ["local_window_size"] = spec.Window == 0 ? -1L : spec.Window,
+                ["causal"] = spec.Causal ? 1L : 0,
                 ["qk_output"] = (long)qkOutput,
             },
         };
@@ -85,11 +87,11 @@ internal static unsafe class OpCase
         int[] lengths = new Span<int>(c.Problem.KeyLengths, spec.B).ToArray();
         int fresh = spec.T - spec.Past;
         int[] first = [.. lengths.Select(n => spec.Past == 0 ? 0 : n - fresh)];
-        Add(node, spec.Half, Rows(c, c.Problem.Query, spec.H, spec.S, spec.D, new int[spec.B]), spec.B, spec.S, spec.H * spec.D);
-        Add(node, spec.Half, Rows(c, c.Problem.Key, spec.Kv, fresh, spec.D, first), spec.B, fresh, spec.Kv * spec.D);
+        node.Add(spec.Type, Rows(c, c.Problem.Query, spec.H, spec.S, spec.D, new int[spec.B]), spec.B, spec.S, spec.H * spec.D);
+        node.Add(spec.Type, Rows(c, c.Problem.Key, spec.Kv, fresh, spec.D, first), spec.B, fresh, spec.Kv * spec.D);
         if (spec.Past > 0)
         {
-            Add(node, spec.Half, PastRows(c, c.Problem.Key, spec.D, first), spec.B, spec.Kv, spec.Past, spec.D);
+            node.Add(spec.Type, PastRows(c, c.Problem.Key, spec.D, first), spec.B, spec.Kv, spec.Past, spec.D);
         }
         else
         {
@@ -109,13 +111,13 @@ internal static unsafe class OpCase
         int fresh = spec.T - spec.Past;
         int[] first = [.. lengths.ToArray().Select(n => spec.Past == 0 ? 0 : n - fresh)];
 
-        Add(node, spec.Half, Rows(c, c.Problem.Query, spec.H, spec.S, spec.D, new int[spec.B]), spec.B, spec.S, spec.H * spec.D);
-        Add(node, spec.Half, Rows(c, c.Problem.Key, spec.Kv, fresh, spec.D, first), spec.B, fresh, spec.Kv * spec.D);
-        Add(node, spec.Half, Rows(c, c.Problem.Value, spec.Kv, fresh, spec.Dv, first), spec.B, fresh, spec.Kv * spec.Dv);
+        node.Add(spec.Type, Rows(c, c.Problem.Query, spec.H, spec.S, spec.D, new int[spec.B]), spec.B, spec.S, spec.H * spec.D);
+        node.Add(spec.Type, Rows(c, c.Problem.Key, spec.Kv, fresh, spec.D, first), spec.B, fresh, spec.Kv * spec.D);
+        node.Add(spec.Type, Rows(c, c.Problem.Value, spec.Kv, fresh, spec.Dv, first), spec.B, fresh, spec.Kv * spec.Dv);
         if (spec.Past > 0)
         {
-            Add(node, spec.Half, PastRows(c, c.Problem.Key, spec.D, first), spec.B, spec.Kv, spec.Past, spec.D);
-            Add(node, spec.Half, PastRows(c, c.Problem.Value, spec.Dv, first), spec.B, spec.Kv, spec.Past, spec.Dv);
+            node.Add(spec.Type, PastRows(c, c.Problem.Key, spec.D, first), spec.B, spec.Kv, spec.Past, spec.D);
+            node.Add(spec.Type, PastRows(c, c.Problem.Value, spec.Dv, first), spec.B, spec.Kv, spec.Past, spec.Dv);
         }
         else
         {
@@ -129,9 +131,9 @@ internal static unsafe class OpCase
             float[] bias = new float[batches * heads * spec.S * spec.T];
             for (int i = 0; i < bias.Length; i++)
             {
-                bias[i] = c.Problem.Bias.Type == ElementType.Float32 ? ((float*)c.Problem.Bias.Data)[i] : (float)((Half*)c.Problem.Bias.Data)[i];
+                bias[i] = spec.Type.Load(c.Problem.Bias.Data, i);
             }
-            Add(node, spec.Half, bias, batches, heads, spec.S, spec.T);
+            node.Add(spec.Type, bias, batches, heads, spec.S, spec.T);
         }
         else
         {
@@ -140,7 +142,7 @@ internal static unsafe class OpCase
         if (spec.Sink)
         {
             float[] sinks = new Span<float>(c.Problem.HeadSink, spec.H).ToArray();
-            Add(node, spec.Half, sinks, spec.H);
+            node.Add(spec.Type, sinks, spec.H);
         }
         else
         {
@@ -178,20 +180,8 @@ internal static unsafe class OpCase
             .Add(new Span<int>(roles.Frames, count * 2).ToArray(), batch, roles.Length, 2);
     }
 
-    private static void Add(OpNode node, bool half, float[] values, params ReadOnlySpan<long> shape)
-    {
-        if (half)
-        {
-            node.Add<Half>([.. values.Select(v => (Half)v)], shape);
-        }
-        else
-        {
-            node.Add(values, shape);
-        }
-    }
-
     /// <summary>[B, rows, heads * size] from row first[b] on.</summary>
-    private static float[] Rows(AttentionCase c, TensorView tensor, int heads, int rows, int size, int[] first)
+    public static float[] Rows(AttentionCase c, TensorView tensor, int heads, int rows, int size, int[] first)
     {
         float[] values = new float[c.Spec.B * rows * heads * size];
         int n = 0;
@@ -212,7 +202,7 @@ internal static unsafe class OpCase
     }
 
     /// <summary>[B, Kv, past, size] with rows up to end[b]; NaN behind them, which nobody may read.</summary>
-    private static float[] PastRows(AttentionCase c, TensorView tensor, int size, int[] end)
+    public static float[] PastRows(AttentionCase c, TensorView tensor, int size, int[] end)
     {
         float[] values = new float[c.Spec.B * c.Spec.Kv * c.Spec.Past * size];
         int n = 0;

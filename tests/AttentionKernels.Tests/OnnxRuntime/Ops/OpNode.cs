@@ -16,6 +16,12 @@ internal sealed class OpNode : IDisposable
     /// <summary>Where the op is, if it is neither ours nor ONNX Runtime's.</summary>
     public OrtDomain? Library { get; init; }
 
+    /// <summary>What this library computes instead of ONNX Runtime.</summary>
+    public AttentionOverrides Overrides { get; set; }
+
+    /// <summary>Version of ONNX's own operators.</summary>
+    public int Opset { get; init; } = 17;
+
     public Dictionary<string, object> Attributes { get; init; } = [];
 
     /// <summary>Whether the graph declares the rank of its inputs. If not, a tensor of the wrong rank gets as far as the node.</summary>
@@ -36,14 +42,21 @@ internal sealed class OpNode : IDisposable
         return this;
     }
 
+    /// <summary>Adds the next input, rounded to a type.</summary>
+    public OpNode Add(ElementType type, float[] values, params ReadOnlySpan<long> shape)
+    {
+        _inputs.Add(Tensors.Of(type, values, shape));
+        return this;
+    }
+
     public OpNode Skip(int count = 1)
     {
         _inputs.AddRange(new OrtTensor?[count]);
         return this;
     }
 
-    /// <summary>Adds copies of another node's inputs, float32 as float16 if <paramref name="half"/>.</summary>
-    public void AddAll(OpNode other, bool half)
+    /// <summary>Adds copies of another node's inputs, float32 rounded to <paramref name="type"/>.</summary>
+    public void AddAll(OpNode other, ElementType type)
     {
         for (int i = 0; i < other._inputs.Count; i++)
         {
@@ -52,7 +65,7 @@ internal sealed class OpNode : IDisposable
             {
                 null => Skip(),
                 // Input 18 is head_scores_in, float32 for both types.
-                OnnxElementType.Float when half && i != 18 => Add<Half>([.. tensor.Span<float>().ToArray().Select(x => (Half)x)], tensor.Shape),
+                OnnxElementType.Float when i != 18 => Add(type, tensor.Span<float>().ToArray(), tensor.Shape),
                 OnnxElementType.Float => Add(tensor.Span<float>().ToArray(), tensor.Shape),
                 OnnxElementType.Int32 => Add(tensor.Span<int>().ToArray(), tensor.Shape),
                 OnnxElementType.Int64 => Add(tensor.Span<long>().ToArray(), tensor.Shape),
@@ -62,14 +75,17 @@ internal sealed class OpNode : IDisposable
     }
 
     public OpNode Replace<T>(int index, T[]? values, params ReadOnlySpan<long> shape)
-        where T : unmanaged
+        where T : unmanaged => Replace(index, values == null ? null : OrtTensor.Over(values, shape));
+
+    /// <summary>Takes the tensor over.</summary>
+    public OpNode Replace(int index, OrtTensor? tensor)
     {
         while (_inputs.Count <= index)
         {
             _inputs.Add(null);
         }
         _inputs[index]?.Dispose();
-        _inputs[index] = values == null ? null : OrtTensor.Over(values, shape);
+        _inputs[index] = tensor;
         return this;
     }
 
@@ -89,9 +105,7 @@ internal sealed class OpNode : IDisposable
         for (int i = 0; i < names.Length; i++)
         {
             using OrtTensor tensor = tensors[i];
-            results[names[i]] = tensor.ElementType == OnnxElementType.Float
-                ? tensor.Span<float>().ToArray()
-                : [.. tensor.Span<Half>().ToArray().Select(h => (float)h)];
+            results[names[i]] = Tensors.Floats(tensor);
         }
         return results;
     }
@@ -102,9 +116,9 @@ internal sealed class OpNode : IDisposable
         // Thousands of short sessions on few cores: threads that wait must not take the time of those that work.
         options.AddConfigEntry("session.intra_op.allow_spinning", "0");
         Library?.AddTo(options);
-        if (Domain == AttentionKernelsOps.Domain)
+        if (Domain == AttentionKernelsOps.Domain || Overrides != AttentionOverrides.None)
         {
-            AttentionKernelsOps.Register(options);
+            AttentionKernelsOps.Register(options, Overrides);
         }
         return new OrtSession(ToModel(), options);
     }
@@ -118,6 +132,7 @@ internal sealed class OpNode : IDisposable
         OneNodeModel model = new()
         {
             Domain = Domain,
+            Opset = Opset,
             Op = Op,
             Attributes = Attributes,
             NodeInputs = [.. _inputs.Take(used).Select((tensor, i) => tensor == null ? "" : $"input{i}")],

@@ -9,12 +9,12 @@ public sealed class RotaryEmbeddingTests
 {
     private const int Heads = 4, KvHeads = 2, Positions = 40;
 
-    /// <summary>Both layouts, all or part of the dimensions, given or implied positions, a prompt or a past, both types.</summary>
+    /// <summary>Both layouts, all or part of the dimensions, given or implied positions, a prompt or a past, every type.</summary>
     [Theory]
     [CombinatorialCases]
-    public void Rotation_Is_Exact(bool interleaved, bool partial, bool given, bool past, bool half)
+    public void Rotation_Is_Exact(bool interleaved, bool partial, bool given, bool past, ElementType type)
     {
-        Case c = new(batch: 2, rows: past ? 3 : 9, past: past ? 6 : 0, size: 16, rotated: partial ? 6 : 16, interleaved, half, seed: 3);
+        Case c = new(batch: 2, rows: past ? 3 : 9, past: past ? 6 : 0, size: 16, rotated: partial ? 6 : 16, interleaved, type, seed: 3);
         long[]? positions = given ? [.. Enumerable.Range(0, c.Batch * c.Rows).Select(i => (long)(i * 7 % Positions))] : null;
         using OpNode node = c.Node("SteeredAttention", AttentionKernels.OnnxRuntime.AttentionKernelsOps.Domain, positions);
         Dictionary<string, float[]> results = node.Run();
@@ -29,7 +29,7 @@ public sealed class RotaryEmbeddingTests
     [InlineData(true, 6)]
     public void Built_In_Operator_Rotates_Alike(bool interleaved, int past)
     {
-        Case c = new(batch: past > 0 ? 1 : 2, rows: past > 0 ? 1 : 9, past, size: 32, rotated: 32, interleaved, half: false, seed: 4);
+        Case c = new(batch: past > 0 ? 1 : 2, rows: past > 0 ? 1 : 9, past, size: 32, rotated: 32, interleaved, ElementType.Float32, seed: 4);
         using OpNode ours = c.Node("SteeredAttention", AttentionKernels.OnnxRuntime.AttentionKernelsOps.Domain, null);
         using OpNode builtIn = c.Node("GroupQueryAttention", "com.microsoft", null);
         c.Check(ours.Run(), null);
@@ -39,8 +39,9 @@ public sealed class RotaryEmbeddingTests
     private sealed class CombinatorialCasesAttribute : Xunit.Sdk.DataAttribute
     {
         public override IEnumerable<object[]> GetData(System.Reflection.MethodInfo testMethod) =>
-            Enumerable.Range(0, 1 << testMethod.GetParameters().Length)
-                .Select(bits => testMethod.GetParameters().Select((_, i) => (object)((bits >> i) % 2 == 1)).ToArray());
+            from bits in Enumerable.Range(0, 16)
+            from type in Enum.GetValues<ElementType>()
+            select (object[])[.. Enumerable.Range(0, 4).Select(i => (bits >> i) % 2 == 1), type];
     }
 
     /// <summary>Inputs of a node with do_rotary, and what must come out.</summary>
@@ -50,7 +51,7 @@ public sealed class RotaryEmbeddingTests
         private readonly int _size;
         private readonly int _pairs;
         private readonly bool _interleaved;
-        private readonly bool _half;
+        private readonly ElementType _type;
         private readonly float[] _query;
         private readonly float[] _key;
         private readonly float[] _value;
@@ -59,9 +60,9 @@ public sealed class RotaryEmbeddingTests
         private readonly float[] _cos;
         private readonly float[] _sin;
 
-        public Case(int batch, int rows, int past, int size, int rotated, bool interleaved, bool half, int seed)
+        public Case(int batch, int rows, int past, int size, int rotated, bool interleaved, ElementType type, int seed)
         {
-            (Batch, Rows, _past, _size, _pairs, _interleaved, _half) = (batch, rows, past, size, rotated / 2, interleaved, half);
+            (Batch, Rows, _past, _size, _pairs, _interleaved, _type) = (batch, rows, past, size, rotated / 2, interleaved, type);
             Random random = new(seed);
             _query = Fill(batch * rows * Heads * size);
             _key = Fill(batch * rows * KvHeads * size);
@@ -88,7 +89,7 @@ public sealed class RotaryEmbeddingTests
                 Op = op,
                 Domain = domain,
                 Outputs = ["output", "present_key", "present_value"],
-                OutputType = _half ? OnnxElementType.Float16 : OnnxElementType.Float,
+                OutputType = _type.ToOnnx(),
                 Attributes = new Dictionary<string, object>
                 {
                     ["num_heads"] = (long)Heads,
@@ -115,7 +116,7 @@ public sealed class RotaryEmbeddingTests
             return node.Add(positions, Batch, Rows);
 
             void Add(float[] values, params ReadOnlySpan<long> shape) =>
-                _ = _half ? node.Add<Half>([.. values.Select(x => (Half)x)], shape) : node.Add(values, shape);
+                node.Add(_type, values, shape);
         }
 
         public void Check(Dictionary<string, float[]> results, long[]? positions)
@@ -137,14 +138,14 @@ public sealed class RotaryEmbeddingTests
                         for (int d = 0; d < _size; d++)
                         {
                             // Two products and a sum of numbers up to 2 in float32, then one rounding to the cache's type.
-                            double error = Math.Abs(row[d] - exact[d]), most = (4 * Math.Pow(2, -23)) + (_half ? Math.Abs(exact[d]) * Math.Pow(2, -11) : 0);
+                            double error = Math.Abs(row[d] - exact[d]), most = (4 * Math.Pow(2, -23)) + (Math.Abs(exact[d]) * Rounding);
                             Assert.True(error <= most, $"present_key[{b},{h},{j},{d}] is {row[d]}, expected {exact[d]}");
                         }
                     }
                 }
             }
             double[] truth = Attend<double>(key, value, positions);
-            Tolerance.Check("output", results["output"], truth, _ => Attend<float>(key, value, positions), _half, "rotary");
+            Tolerance.Check("output", results["output"], truth, _ => Attend<float>(key, value, positions), _type, "rotary");
         }
 
         private long Position(long[]? positions, int b, int s) => positions == null ? _past + s : positions[(b * Rows) + s];
@@ -198,6 +199,14 @@ public sealed class RotaryEmbeddingTests
             return x;
         }
 
-        private float Rounded(float value) => _half ? (float)(Half)value : value;
+        /// <summary>Relative error of rounding a float32 to the type.</summary>
+        private double Rounding => _type switch
+        {
+            ElementType.Float16 => Math.Pow(2, -11),
+            ElementType.BFloat16 => Math.Pow(2, -8),
+            _ => 0,
+        };
+
+        private float Rounded(float value) => Tolerance.Rounded(_type, value);
     }
 }

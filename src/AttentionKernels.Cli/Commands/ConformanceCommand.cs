@@ -16,8 +16,8 @@ internal static class ConformanceCommand
         Option<bool> use = new("--override") { Description = "Run attention nodes on the kernels of this library. This is the default." };
         Option<bool> leave = new("--no-override") { Description = "Run the models as ONNX Runtime would by itself, to compare." };
         Option<string?> filter = new("--filter") { Description = "Only cases with this text in their name.", HelpName = "TEXT" };
-        Option<double?> rtol = Tolerance("--rtol", "Relative tolerance, whatever the type. Default: 1e-3, ONNX's own, and more for 16-bit outputs.");
-        Option<double?> atol = Tolerance("--atol", "Absolute tolerance, whatever the type. Default: 1e-7, ONNX's own, and more for 16-bit outputs.");
+        Option<double?> rtol = Tolerance("--rtol", "Relative tolerance. Default: 1e-3, ONNX's own, and 1.6e-2 for bfloat16: two units in the last place.");
+        Option<double?> atol = Tolerance("--atol", "Absolute tolerance. Default: 1e-7, ONNX's own.");
         Option<int> threads = CountOption.Create("--threads", "ONNX Runtime's threads; 0: one per core.", 0, least: 0);
         ToolCommand command = new(
             "conformance",

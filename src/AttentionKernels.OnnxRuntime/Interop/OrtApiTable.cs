@@ -25,6 +25,7 @@ internal readonly unsafe struct OrtApiTable
     // Session options. Paths are UTF-16 on Windows and UTF-8 elsewhere.
     [FieldOffset(8 * 10)] public readonly delegate* unmanaged[Cdecl]<SessionOptions**, Status*> CreateSessionOptions;
     [FieldOffset(8 * 11)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, void*, Status*> SetOptimizedModelFilePath;
+    [FieldOffset(8 * 14)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, void*, Status*> EnableProfiling;
     [FieldOffset(8 * 22)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, OrtLogSeverity, Status*> SetSessionLogSeverityLevel;
     [FieldOffset(8 * 23)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, OrtGraphOptimization, Status*> SetSessionGraphOptimizationLevel;
     [FieldOffset(8 * 24)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, int, Status*> SetIntraOpNumThreads;
@@ -89,6 +90,8 @@ internal readonly unsafe struct OrtApiTable
     [FieldOffset(8 * 163)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, byte*, long*, nuint*, Status*> KernelInfoGetAttributeArrayInt64;
     [FieldOffset(8 * 230)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, nuint*, Status*> KernelInfoGetInputCount;
     [FieldOffset(8 * 231)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, nuint*, Status*> KernelInfoGetOutputCount;
+    [FieldOffset(8 * 232)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, nuint, byte*, nuint*, Status*> KernelInfoGetInputName;
+    [FieldOffset(8 * 233)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, nuint, byte*, nuint*, Status*> KernelInfoGetOutputName;
     [FieldOffset(8 * 236)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, byte*, Allocator*, Value**, Status*> KernelInfoGetAttributeTensor;
     [FieldOffset(8 * 244)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, byte*, nuint*, Status*> KernelInfoGetNodeName;
 

@@ -58,6 +58,17 @@ internal sealed unsafe class OrtSessionOptions : SafeHandle
         }
     }
 
+    /// <summary>Start of the path of the profile that a session writes when it is disposed of; ONNX Runtime adds a date and ".json".</summary>
+    public string ProfilePrefix
+    {
+        set
+        {
+            using HandleUse use = new(this);
+            using NativeText prefix = NativeText.Path(value);
+            _api.Check(_api.Table->EnableProfiling((SessionOptions*)use.Pointer, prefix.Pointer));
+        }
+    }
+
     /// <summary>Sets an entry of the session's configuration, as "session.intra_op.allow_spinning" to "0".</summary>
     public void AddConfigEntry(string key, string value)
     {

@@ -22,6 +22,8 @@ internal sealed class OnnxAttentionOp(OnnxElementType type, OnnxElementType mask
         new(OnnxElementType.Float, OnnxElementType.Bool),
         new(OnnxElementType.Float16, OnnxElementType.Float16),
         new(OnnxElementType.Float16, OnnxElementType.Bool),
+        new(OnnxElementType.BFloat16, OnnxElementType.BFloat16),
+        new(OnnxElementType.BFloat16, OnnxElementType.Bool),
     ];
 
     public override string Name => "Attention";
@@ -45,7 +47,7 @@ internal sealed class OnnxAttentionOp(OnnxElementType type, OnnxElementType mask
         new("qk_matmul_output", type, Optional: true),
     ];
 
-    public ElementType ElementType { get; } = type == OnnxElementType.Float ? ElementType.Float32 : ElementType.Float16;
+    public ElementType ElementType { get; } = type.ToElementType();
 
     public override CustomOpKernel CreateKernel(in KernelInfo info)
     {
@@ -78,7 +80,7 @@ internal sealed class OnnxAttentionOp(OnnxElementType type, OnnxElementType mask
         }
         return new OnnxAttentionKernel(this)
         {
-            NodeName = info.NodeName,
+            Node = new OverriddenNode("", Name, info.NodeName),
             Heads = heads,
             KvHeads = kvHeads,
             Scale = scale,

@@ -1,5 +1,3 @@
-using System.Globalization;
-using System.Reflection;
 using FsCheck;
 using FsCheck.Fluent;
 
@@ -97,23 +95,7 @@ public sealed record CaseSpec
     /// <summary>One line that brings a failing case back.</summary>
     public string Repro(string test) => $"replay with: ATTNK_CASE=\"{this}\" dotnet test -c Release --filter {test}";
 
-    public override string ToString() => string.Join(' ', Fields.Select(p => string.Create(CultureInfo.InvariantCulture, $"{p.Name}={p.GetValue(this)}")));
-
-    public static CaseSpec Parse(string text)
-    {
-        CaseSpec spec = new();
-        foreach (string pair in text.Split(' ', StringSplitOptions.RemoveEmptyEntries))
-        {
-            string[] parts = pair.Split('=');
-            PropertyInfo field = Fields.Single(p => p.Name == parts[0]);
-            object value = field.PropertyType.IsEnum ? Enum.Parse(field.PropertyType, parts[1])
-                : Convert.ChangeType(parts[1], field.PropertyType, CultureInfo.InvariantCulture);
-            field.SetValue(spec, value);
-        }
-        return spec;
-    }
-
-    private static IEnumerable<PropertyInfo> Fields => typeof(CaseSpec).GetProperties().Where(p => p.CanWrite);
+    public override string ToString() => SpecText.Of(this);
 
     private static Gen<CaseSpec> Generator()
     {

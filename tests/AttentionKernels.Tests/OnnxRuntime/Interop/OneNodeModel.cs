@@ -22,6 +22,9 @@ internal sealed class OneNodeModel
 
     public required (string Name, OnnxElementType Type, object?[]? Shape)[] GraphOutputs { get; init; }
 
+    /// <summary>Version of ONNX's own operators.</summary>
+    public int Opset { get; init; } = 17;
+
     /// <summary>The protobuf message ModelProto.</summary>
     public byte[] ToBytes()
     {
@@ -42,7 +45,7 @@ internal sealed class OneNodeModel
                 .. GraphOutputs.Select(o => Message(12, ValueInfo(o.Name, o.Type, o.Shape))),
             ]);
         byte[] ownOpset = Domain.Length == 0 ? [] : Message(8, Join([Text(1, Domain), Integer(2, 1)]));
-        return Join([Integer(1, 8), Message(7, graph), Message(8, Join([Text(1, ""), Integer(2, 17)])), ownOpset]);
+        return Join([Integer(1, 8), Message(7, graph), Message(8, Join([Text(1, ""), Integer(2, Opset)])), ownOpset]);
     }
 
     private static byte[][] Attribute(object value) => value switch

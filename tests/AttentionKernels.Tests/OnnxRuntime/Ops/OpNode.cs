@@ -16,6 +16,12 @@ internal sealed class OpNode : IDisposable
     /// <summary>Where the op is, if it is neither ours nor ONNX Runtime's.</summary>
     public OrtDomain? Library { get; init; }
 
+    /// <summary>What this library computes instead of ONNX Runtime.</summary>
+    public AttentionOverrides Overrides { get; set; }
+
+    /// <summary>Version of ONNX's own operators.</summary>
+    public int Opset { get; init; } = 17;
+
     public Dictionary<string, object> Attributes { get; init; } = [];
 
     /// <summary>Whether the graph declares the rank of its inputs. If not, a tensor of the wrong rank gets as far as the node.</summary>
@@ -110,9 +116,9 @@ internal sealed class OpNode : IDisposable
         // Thousands of short sessions on few cores: threads that wait must not take the time of those that work.
         options.AddConfigEntry("session.intra_op.allow_spinning", "0");
         Library?.AddTo(options);
-        if (Domain == AttentionKernelsOps.Domain)
+        if (Domain == AttentionKernelsOps.Domain || Overrides != AttentionOverrides.None)
         {
-            AttentionKernelsOps.Register(options);
+            AttentionKernelsOps.Register(options, Overrides);
         }
         return new OrtSession(ToModel(), options);
     }
@@ -126,6 +132,7 @@ internal sealed class OpNode : IDisposable
         OneNodeModel model = new()
         {
             Domain = Domain,
+            Opset = Opset,
             Op = Op,
             Attributes = Attributes,
             NodeInputs = [.. _inputs.Take(used).Select((tensor, i) => tensor == null ? "" : $"input{i}")],

@@ -122,11 +122,11 @@ internal static unsafe partial class AttentionBlock<V>
     }
 
     /// <summary>S^T = K Q^T, where trimmed only the parts that are seen: the others keep what they held.</summary>
-    private static void MultiplyKeys(float* k, nint stride, int size, int keys, bool trimmed, in BlockMemory memory)
+    private static void MultiplyKeys(float* k, nint stride, int size, int keys, bool trimmed, in BlockMemory memory, TilePrefetch* ahead)
     {
         if (!trimmed)
         {
-            Gemm.Multiply<V>(k, stride, 1, memory.Query, memory.Scores, keys, size, memory.Width, accumulate: false);
+            Gemm.Multiply<V>(k, stride, 1, memory.Query, memory.Scores, keys, size, memory.Width, accumulate: false, ahead);
             return;
         }
         for (int lane = 0, group = 0; lane < memory.Width; lane += LaneGroup, group++)
@@ -178,12 +178,20 @@ internal static unsafe partial class AttentionBlock<V>
         }
     }
 
-    /// <summary>Which lanes each key of the tile is aligned with, into <see cref="BlockMemory.Aligned"/>.</summary>
+    /// <summary>
+    /// Which lanes each key of the tile is aligned with, into <see cref="BlockMemory.Aligned"/>, and for each group of lanes the keys
+    /// between which that happens: rows of one utterance stand side by side, and share few of the tile's keys.
+    /// </summary>
     private static TileRoles AlignTile(AttentionCall* call, int b, int key, int keys, in BlockMemory memory)
     {
         byte* boxed = call->Plan.Boxed + ((long)b * call->Problem.KeyLength) + key;
-        bool any = false;
-        int first = keys, end = 0;
+        for (int group = 0; group < memory.Width / LaneGroup; group++)
+        {
+            (memory.AlignedFrom[group], memory.AlignedTo[group]) = (0, 0);
+        }
+        bool anyBoxed = false, anyAligned = false;
+        Role last = default;
+        ulong lastLanes = 0;
         for (int n = 0; n < keys; n++)
         {
             memory.Aligned[n] = 0;
@@ -191,19 +199,30 @@ internal static unsafe partial class AttentionBlock<V>
             {
                 continue;
             }
-            any = true;
             Role role = Role.Of(call->Bias.Keys, b, key + n);
-            for (int r = 0; r < memory.RoleCount; r++)
+            if (!anyBoxed || role != last)
             {
-                memory.Aligned[n] |= memory.Roles[r].SharedSpeakers(role) != 0 ? memory.RoleLanes[r] : 0;
+                // Patches of one box in one frame come in runs with the same role.
+                (last, lastLanes) = (role, 0);
+                for (int r = 0; r < memory.RoleCount; r++)
+                {
+                    lastLanes |= memory.Roles[r].SharedSpeakers(role) != 0 ? memory.RoleLanes[r] : 0;
+                }
             }
-            if (memory.Aligned[n] != 0)
+            anyBoxed = true;
+            memory.Aligned[n] = lastLanes;
+            anyAligned |= lastLanes != 0;
+            ulong lanes = lastLanes;
+            while (lanes != 0)
             {
-                first = Math.Min(first, n);
-                end = n + 1;
+                int group = BitOperations.TrailingZeroCount(lanes) / LaneGroup;
+                memory.AlignedFrom[group] = memory.AlignedTo[group] == 0 ? n : memory.AlignedFrom[group];
+                memory.AlignedTo[group] = n + 1;
+                int end = (group + 1) * LaneGroup;
+                lanes = end < Pitch ? lanes & (ulong.MaxValue << end) : 0;
             }
         }
-        return new TileRoles(any, first, end);
+        return new TileRoles(anyBoxed, anyAligned);
     }
 
     /// <summary>Adds each row's exponentials on the keys it shares a speaker with, speaker by speaker.</summary>
@@ -254,20 +273,15 @@ internal static unsafe partial class AttentionBlock<V>
         return true;
     }
 
-    /// <summary>O^T += V^T P^T over the keys [first, end) of the tile.</summary>
-    private static void AddValues(float* v, nint stride, float* p, float* output, int size, int first, int end, bool trimmed, in BlockMemory memory)
+    /// <summary>O^T += V^T P^T, for each group of lanes over its keys [from, to) of the tile.</summary>
+    private static void AddGroups(float* v, nint stride, float* p, float* output, int size, int* from, int* to, in BlockMemory memory)
     {
-        if (!trimmed)
-        {
-            Gemm.Multiply<V>(v + (first * stride), 1, stride, p + (first * Pitch), output, size, end - first, memory.Width, accumulate: true);
-            return;
-        }
         for (int lane = 0, group = 0; lane < memory.Width; lane += LaneGroup, group++)
         {
-            int from = Math.Max(first, memory.From[group]), to = Math.Min(end, memory.To[group]);
-            if (from < to)
+            if (from[group] < to[group])
             {
-                Gemm.Multiply<V>(v + (from * stride), 1, stride, p + (from * Pitch) + lane, output + lane, size, to - from, LaneGroup, accumulate: true);
+                Gemm.Multiply<V>(
+                    v + (from[group] * stride), 1, stride, p + (from[group] * Pitch) + lane, output + lane, size, to[group] - from[group], LaneGroup, accumulate: true);
             }
         }
     }

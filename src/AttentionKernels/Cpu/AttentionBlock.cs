@@ -11,6 +11,9 @@ namespace AttentionKernels.Cpu;
 /// across lanes, K and V are read where they lie, and a row's arithmetic never depends on its neighbours: results are bit-identical
 /// for any batch, any split of the rows and any number of threads. Key tiles start at multiples of 64 for the same reason.
 ///
+/// A task takes a few blocks (panels) through K and V together: each tile comes from memory, and is widened or brought together, once for
+/// all of them.
+///
 /// A tile costs a second PV product only where it holds keys aligned with a row of the block that may be steered; every other tile
 /// is plain flash attention, with sums over its keys of V_all when the block has rows of U.
 /// </remarks>
@@ -20,11 +23,11 @@ internal static unsafe partial class AttentionBlock<V>
 {
     private const int Pitch = Gemm.Pitch;
 
-    /// <summary>Lanes that a tile treats alike: two vectors, the narrowest register block.</summary>
+    /// <summary>Lanes that a tile treats alike: one vector.</summary>
     private static int LaneGroup
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => 2 * V.Count;
+        get => V.Count;
     }
 
     /// <summary>Computes task <paramref name="task"/> of the call, a few panels of one key head, with <paramref name="workerMemory"/> as working memory.</summary>
@@ -54,11 +57,13 @@ internal static unsafe partial class AttentionBlock<V>
             nint valueStride = 0;
             float* k = Rows(problem.Key, b, kvHead, key, keys, problem.HeadSize, panels->Key, out nint keyStride);
             float* v = valueSize == 0 ? null : Rows(problem.Value, b, kvHead, key, keys, valueSize, panels->Value, out valueStride);
+            int next = key + BlockMemory.TileKeys;
+            TilePrefetch ahead = next < hi ? TilePrefetch.Of(problem, b, kvHead, next, Math.Min(BlockMemory.TileKeys, hi - next)) : default;
             for (int p = 0; p < count; p++)
             {
                 if (key < panels[p].Hi && key + keys > panels[p].Lo)
                 {
-                    AddTile(call, b, key, Math.Min(keys, panels[p].Hi - key), k, keyStride, v, valueStride, panels[p]);
+                    AddTile(call, b, key, Math.Min(keys, panels[p].Hi - key), k, keyStride, v, valueStride, panels[p], &ahead);
                 }
             }
         }
@@ -126,13 +131,13 @@ internal static unsafe partial class AttentionBlock<V>
     }
 
     /// <summary>One tile of keys for one panel: logits, softmax, product with V.</summary>
-    private static void AddTile(AttentionCall* call, int b, int key, int keys, float* k, nint keyStride, float* v, nint valueStride, in BlockMemory panel)
+    private static void AddTile(AttentionCall* call, int b, int key, int keys, float* k, nint keyStride, float* v, nint valueStride, in BlockMemory panel, TilePrefetch* ahead)
     {
         ref readonly AttentionProblem problem = ref call->Problem;
         int width = panel.Width, valueSize = v == null ? 0 : problem.ValueHeadSize;
         bool masked = panel.MaxFirst > key || key + keys > panel.MinEnd;
         bool trimmed = masked && TrimTile(key, keys, panel);
-        MultiplyKeys(k, keyStride, problem.HeadSize, keys, trimmed, panel);
+        MultiplyKeys(k, keyStride, problem.HeadSize, keys, trimmed, panel, ahead);
         FinishLogits(problem, b, key, keys, masked, panel);
 
         // Rows of a tile in which some row does not see some key: a value that is not finite must not reach that row as 0 * NaN.
@@ -141,7 +146,7 @@ internal static unsafe partial class AttentionBlock<V>
         bool splitTile = panel.Split && tile.HasAligned;
         if (splitTile)
         {
-            SoftmaxSplit(tile, call->Plan.Boxed + ((long)b * problem.KeyLength) + key, keys, width, panel);
+            SoftmaxSplit(call->Plan.Boxed + ((long)b * problem.KeyLength) + key, keys, width, panel);
             Rescale(panel.AlignedOutput, panel.AlignedCorrection, valueSize, width);
             if (call->Bias.SpeakerScores != null)
             {
@@ -172,14 +177,26 @@ internal static unsafe partial class AttentionBlock<V>
             AddVisibleValues(v, valueStride, panel.Scores, panel.Output, valueSize, 0, keys, width);
             if (splitTile)
             {
-                AddVisibleValues(v, valueStride, panel.AlignedScores, panel.AlignedOutput, valueSize, tile.FirstAligned, tile.EndAligned, width);
+                for (int lane = 0; lane < width; lane += LaneGroup)
+                {
+                    AddVisibleValues(
+                        v, valueStride, panel.AlignedScores + lane, panel.AlignedOutput + lane, valueSize,
+                        panel.AlignedFrom[lane / LaneGroup], panel.AlignedTo[lane / LaneGroup], LaneGroup);
+                }
             }
             return;
         }
-        AddValues(v, valueStride, panel.Scores, panel.Output, valueSize, 0, keys, trimmed, panel);
+        if (trimmed)
+        {
+            AddGroups(v, valueStride, panel.Scores, panel.Output, valueSize, panel.From, panel.To, panel);
+        }
+        else
+        {
+            Gemm.Multiply<V>(v, 1, valueStride, panel.Scores, panel.Output, valueSize, keys, width, accumulate: true, ahead);
+        }
         if (splitTile)
         {
-            AddValues(v, valueStride, panel.AlignedScores, panel.AlignedOutput, valueSize, tile.FirstAligned, tile.EndAligned, trimmed, panel);
+            AddGroups(v, valueStride, panel.AlignedScores, panel.AlignedOutput, valueSize, panel.AlignedFrom, panel.AlignedTo, panel);
         }
     }
 }

@@ -7,6 +7,9 @@ internal unsafe struct AttentionCall
     public SocialBias Bias;
     public RolePlan Plan;
 
+    /// <summary>Partials of calls with few query rows.</summary>
+    public DecodePlan Decode;
+
     /// <summary>|U| over the batch; 0 without roles.</summary>
     public int Spoken;
 
@@ -17,7 +20,7 @@ internal unsafe struct AttentionCall
     public int HeadsPerBlock;
 
     /// <summary>Panels of a task at most.</summary>
-    public const int MaxPanels = 4;
+    public const int MaxPanels = 8;
 
     /// <summary>Blocks of rows and heads that one task takes through K and V together.</summary>
     public int PanelsPerTask;

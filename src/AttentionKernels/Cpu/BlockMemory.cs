@@ -2,13 +2,12 @@ namespace AttentionKernels.Cpu;
 
 /// <summary>
 /// Working memory of one panel of up to 64 query rows; the panels of a task share the matrices of a tile. Matrices are [rows,
-/// <see cref="Gemm.Pitch"/>] with one lane for each query row. At head size 128 four panels and a tile take 460 KB (590 KB with roles):
-/// they stay in the second-level cache.
+/// <see cref="Gemm.Pitch"/>] with one lane for each query row. How many panels there are is chosen so that all of it stays in the second-level cache.
 /// </summary>
 internal unsafe struct BlockMemory
 {
     /// <summary>Keys of a tile.</summary>
-    public const int TileKeys = 128;
+    public const int TileKeys = 64;
 
     /// <summary>Floats between copied rows of K or V: a cache line, so that a column of them spreads over all sets of the cache.</summary>
     public const int RowGap = 16;
@@ -79,6 +78,9 @@ internal unsafe struct BlockMemory
     /// <summary>[lane group] keys of a trimmed tile that any of its lanes sees: [From, To).</summary>
     public int* From, To;
 
+    /// <summary>[lane group] keys of the tile between which any of its lanes is aligned with one: [AlignedFrom, AlignedTo), empty as [0, 0).</summary>
+    public int* AlignedFrom, AlignedTo;
+
     /// <summary>[TileKeys] bit for each lane that is aligned with the key; 0 for keys outside V_all.</summary>
     public ulong* Aligned;
 
@@ -87,6 +89,17 @@ internal unsafe struct BlockMemory
 
     /// <summary>[RoleCount] lanes of each role.</summary>
     public ulong* RoleLanes;
+
+    /// <summary>Bytes that the panels of one task may take: half of a second-level cache of 1 MB, so that a tile and its products fit beside them.</summary>
+    private const long PanelBytes = 512 << 10;
+
+    /// <summary>Panels of a task at most, 1 to <see cref="AttentionCall.MaxPanels"/>.</summary>
+    public static int PanelsThatFit(in AttentionProblem problem, in SocialBias bias)
+    {
+        long outputs = problem.Value.IsEmpty ? 0 : bias.Keys.IsEmpty ? 1 : 2;
+        long bytes = Gemm.Pitch * sizeof(float) * (problem.HeadSize + (outputs * problem.ValueHeadSize));
+        return (int)Math.Clamp(PanelBytes / bytes, 1, AttentionCall.MaxPanels);
+    }
 
     /// <summary>Lays out <paramref name="count"/> panels that share a tile.</summary>
     public static void Lay(ref ScratchCursor scratch, in AttentionProblem problem, in SocialBias bias, int count, BlockMemory* panels)
@@ -104,6 +117,8 @@ internal unsafe struct BlockMemory
             Aligned = (ulong*)scratch.Take(TileKeys * sizeof(ulong)),
             From = (int*)scratch.Take(Row),
             To = (int*)scratch.Take(Row),
+            AlignedFrom = (int*)scratch.Take(Row),
+            AlignedTo = (int*)scratch.Take(Row),
         };
         for (int p = 0; p < count; p++)
         {

@@ -33,7 +33,7 @@ internal unsafe interface IVector<V>
 
     static abstract V Abs(V a);
 
-    /// <summary>Maximum; unspecified where either is NaN.</summary>
+    /// <summary>Maximum; where either is NaN, b on x86 and NaN elsewhere.</summary>
     static abstract V Max(V a, V b);
 
     static abstract V LessThan(V a, V b);
@@ -48,6 +48,9 @@ internal unsafe interface IVector<V>
 
     /// <summary>Whether every lane of a mask is set.</summary>
     static abstract bool All(V mask);
+
+    /// <summary>Sum of all lanes, always in the same order.</summary>
+    static abstract float Sum(V a);
 
     /// <summary>Mask of the lanes whose bit is set; bit 0 is lane 0.</summary>
     static abstract V Lanes(ulong bits);

@@ -1,3 +1,5 @@
+using System.Runtime.Intrinsics;
+
 namespace AttentionKernels.Cpu;
 
 /// <summary>
@@ -90,19 +92,24 @@ internal static unsafe class SocialBiasEpilogue
         int size = call->Problem.ValueHeadSize;
         long at = (((long)h * call->Spoken) + u) * size;
         float* aligned = call->AlignedOutput + at, rest = call->RestOutput + at;
-        OutputRow row = new(call->Problem.Output, b, h, call->Plan.SpokenRow[u]);
-        if (partials.MaxAligned == float.NegativeInfinity)
+        TensorView output = call->Problem.Output;
+        // Both factors are at most 1 in float32 too, since 1 is the larger of the two before the division by Total.
+        bool plain = partials.MaxAligned == float.NegativeInfinity;
+        float restFactor = plain ? 1 / (partials.SumRest == 0 ? 1 : partials.SumRest) : (float)(classes.RestFactor / classes.Total);
+        float alignedFactor = plain ? 0 : (float)(classes.AlignedFactor / classes.Total);
+        float* target = output.Type == ElementType.Float32 ? (float*)output.Row(b, h, call->Plan.SpokenRow[u]) : rest;
+        int d = 0;
+        for (; !plain && d + Vector128<float>.Count <= size; d += Vector128<float>.Count)
         {
-            float factor = partials.SumRest == 0 ? 1 : 1 / partials.SumRest;
-            for (int d = 0; d < size; d++)
-            {
-                row[d] = rest[d] * factor;
-            }
-            return;
+            ((Vector128.Load(rest + d) * restFactor) + (Vector128.Load(aligned + d) * alignedFactor)).Store(target + d);
         }
-        for (int d = 0; d < size; d++)
+        for (; d < size; d++)
         {
-            row[d] = (float)(((rest[d] * classes.RestFactor) + (aligned[d] * classes.AlignedFactor)) / classes.Total);
+            target[d] = plain ? rest[d] * restFactor : (rest[d] * restFactor) + (aligned[d] * alignedFactor);
+        }
+        if (target == rest)
+        {
+            ElementRows.Narrow(output.Type, rest, output.Row(b, h, call->Plan.SpokenRow[u]), size);
         }
     }
 

@@ -62,6 +62,9 @@ internal unsafe struct Vector128F(Vector128<float> lane) : IVector<Vector128F>
     public static bool All(Vector128F mask) => Vector128.EqualsAll(mask.Lane.AsInt32(), Vector128<int>.AllBitsSet);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(Vector128F a) => Vector128.Sum(a.Lane);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128F Lanes(ulong bits)
     {
         Vector128<int> lane = Vector128.Create(1, 2, 4, 8);

@@ -62,6 +62,9 @@ internal unsafe struct Vector256F(Vector256<float> lane) : IVector<Vector256F>
     public static bool All(Vector256F mask) => Vector256.EqualsAll(mask.Lane.AsInt32(), Vector256<int>.AllBitsSet);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(Vector256F a) => Vector256.Sum(a.Lane);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256F Lanes(ulong bits)
     {
         Vector256<int> lane = Vector256.Create(1, 2, 4, 8, 16, 32, 64, 128);

@@ -62,6 +62,9 @@ internal unsafe struct Vector512F(Vector512<float> lane) : IVector<Vector512F>
     public static bool All(Vector512F mask) => Vector512.EqualsAll(mask.Lane.AsInt32(), Vector512<int>.AllBitsSet);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(Vector512F a) => Vector512.Sum(a.Lane);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512F Lanes(ulong bits)
     {
         Vector512<int> lane = Vector512.Create(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768);

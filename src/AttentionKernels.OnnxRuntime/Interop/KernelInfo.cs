@@ -47,6 +47,21 @@ internal readonly unsafe ref struct KernelInfo(OrtApi api, NodeInfo* info)
         }
     }
 
+    /// <summary>Whether the node gives an input: lists it, and does not skip it.</summary>
+    public bool HasInput(int index)
+    {
+        nuint size = 0;
+        // The name of a skipped one is empty: one byte, its end.
+        return index < InputCount && _api.Succeeds(_api.Table->KernelInfoGetInputName(_info, (nuint)index, null, &size)) && size > 1;
+    }
+
+    /// <summary>Whether the node wants an output: lists it, and does not skip it.</summary>
+    public bool HasOutput(int index)
+    {
+        nuint size = 0;
+        return index < OutputCount && _api.Succeeds(_api.Table->KernelInfoGetOutputName(_info, (nuint)index, null, &size)) && size > 1;
+    }
+
     /// <summary>A float attribute, or null if the node has none of that name.</summary>
     /// <exception cref="OrtException">The attribute is of another kind.</exception>
     public float? Float(string name)

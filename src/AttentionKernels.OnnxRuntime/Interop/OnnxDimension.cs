@@ -23,5 +23,9 @@ internal readonly record struct OnnxDimension
 
     public static implicit operator OnnxDimension(string symbol) => new(-1, symbol);
 
+    /// <summary>Size of each of <paramref name="parts"/> equal parts, if that is known and whole.</summary>
+    public static OnnxDimension Divide(OnnxDimension dimension, long parts) =>
+        dimension.Value >= 0 && dimension.Value % parts == 0 ? dimension.Value / parts : Unknown;
+
     public override string ToString() => Symbol ?? (Value < 0 ? "?" : $"{Value}");
 }

@@ -19,4 +19,5 @@ internal enum OnnxElementType
     UInt32 = 12,
     UInt64 = 13,
     BFloat16 = 16,
+    Float8E4M3FN = 17,
 }

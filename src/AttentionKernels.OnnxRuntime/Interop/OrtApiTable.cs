@@ -89,6 +89,8 @@ internal readonly unsafe struct OrtApiTable
     [FieldOffset(8 * 163)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, byte*, long*, nuint*, Status*> KernelInfoGetAttributeArrayInt64;
     [FieldOffset(8 * 230)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, nuint*, Status*> KernelInfoGetInputCount;
     [FieldOffset(8 * 231)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, nuint*, Status*> KernelInfoGetOutputCount;
+    [FieldOffset(8 * 232)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, nuint, byte*, nuint*, Status*> KernelInfoGetInputName;
+    [FieldOffset(8 * 233)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, nuint, byte*, nuint*, Status*> KernelInfoGetOutputName;
     [FieldOffset(8 * 236)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, byte*, Allocator*, Value**, Status*> KernelInfoGetAttributeTensor;
     [FieldOffset(8 * 244)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, byte*, nuint*, Status*> KernelInfoGetNodeName;
 

@@ -33,6 +33,15 @@ internal static class Argument
         }
     }
 
+    /// <summary>Throws unless the input's elements are of this type: where a schema allows several, or a caller mixes them.</summary>
+    public static void CheckType(in TensorArgument input, string name, ElementType type)
+    {
+        if (input.ElementType != type.ToOnnx())
+        {
+            throw Error($"input '{name}' is {input.ElementType}, expected {type.ToOnnx()}");
+        }
+    }
+
     /// <summary>A dimension that the engine can count in an int.</summary>
     public static int Dimension(in TensorArgument input, string name, int axis)
     {
@@ -51,6 +60,14 @@ internal static class Argument
             : throw Error($"input '{name}' has shape {Text(input.Shape)}, expected a multiple of {heads} = {count} along axis 2, for heads of 1..{AttentionProblem.MaxHeadSize}");
     }
 
+    /// <summary>The size of a head that is a dimension of its own.</summary>
+    public static int HeadSize(in TensorArgument input, string name, int axis)
+    {
+        int size = Dimension(input, name, axis);
+        return size is >= 1 and <= AttentionProblem.MaxHeadSize ? size
+            : throw Error($"input '{name}' has shape {Text(input.Shape)}, expected heads of 1..{AttentionProblem.MaxHeadSize} along axis {axis}");
+    }
+
     /// <summary>Throws if one of two inputs that belong together is missing.</summary>
     public static void CheckPair(bool first, string firstName, bool second, string secondName)
     {
@@ -60,5 +77,6 @@ internal static class Argument
         }
     }
 
-    private static string Text(ReadOnlySpan<long> shape) => $"[{string.Join(',', shape.ToArray().Select(n => n == Any ? "?" : $"{n}"))}]";
+    /// <summary>A shape as text.</summary>
+    public static string Text(ReadOnlySpan<long> shape) => $"[{string.Join(',', shape.ToArray().Select(n => n == Any ? "?" : $"{n}"))}]";
 }

@@ -23,6 +23,19 @@ internal readonly record struct AttentionAttributes
     /// <summary>causal.</summary>
     public required bool Causal { get; init; }
 
+    /// <summary>A problem with these heads and options; sizes and tensors are still to come, and <see cref="ScaleFor"/> with them.</summary>
+    public AttentionProblem Problem => new()
+    {
+        Heads = Heads,
+        KvHeads = KvHeads,
+        Softcap = Softcap,
+        Window = Window,
+        Causal = Causal,
+    };
+
+    /// <summary>Factor of the dot product of heads of a size.</summary>
+    public float ScaleFor(int headSize) => Scale != 0 ? Scale : 1 / MathF.Sqrt(headSize);
+
     /// <summary>Reads and checks them.</summary>
     public static AttentionAttributes Read(in KernelInfo info)
     {

@@ -1,4 +1,3 @@
-using AttentionKernels.Cpu;
 using AttentionKernels.OnnxRuntime.Interop;
 using static AttentionKernels.OnnxRuntime.Ops.CrossModalHeadScoresOp;
 
@@ -14,26 +13,13 @@ internal sealed unsafe class CrossModalHeadScoresKernel(CrossModalHeadScoresOp o
     public override void Compute(in KernelContext context)
     {
         ElementType type = op.ElementType;
-        int heads = Attributes.Heads, kvHeads = Attributes.KvHeads;
-
-        TensorArgument query = Argument.Required(context, Query, "query");
-        TensorArgument key = Argument.Required(context, Key, "key");
-        Argument.CheckShape(query, "query", "[B, S, num_heads * D]", Argument.Any, Argument.Any, Argument.Any);
-        int batch = Argument.Dimension(query, "query", 0), rows = Argument.Dimension(query, "query", 1);
-        int size = Argument.HeadSize(query, "query", "num_heads", heads);
-        Argument.CheckShape(key, "key", "[B, new keys, kv_num_heads * D]", batch, Argument.Any, (long)kvHeads * size);
-        int newKeys = Argument.Dimension(key, "key", 1), past = 0;
-        bool hasPast = context.TryGetInput(PastKey, out TensorArgument pastKey);
-        if (hasPast)
-        {
-            Argument.CheckShape(pastKey, "past_key", "[B, kv_num_heads, past, D]", batch, kvHeads, Argument.Any, size);
-            past = Argument.Dimension(pastKey, "past_key", 2);
-        }
-
+        AttentionProblem problem = Attributes.Problem;
+        int newKeys = TokenInputs.ReadSeparate(context, type, values: false, ref problem);
+        int batch = problem.Batch, heads = problem.Heads, rows = problem.QueryLength;
+        problem.Scale = Attributes.ScaleFor(problem.HeadSize);
+        PastTokens past = PastTokens.Read(context, PastKey, type, problem);
         using ScratchBuffer small = context.Scratch(2L * batch, sizeof(int));
-        Span<int> keyLengths = new(small.Data, batch), offsets = new((int*)small.Data + batch, batch);
-        SequenceLengths lengths = SequenceLengths.Read(context, SeqlensK, TotalSequenceLength, rows, newKeys, past, keyLengths, offsets);
-        int room = Math.Max(past, lengths.Keys);
+        SequenceLengths lengths = SequenceLengths.Read(context, SeqlensK, TotalSequenceLength, ref problem, newKeys, past.Rows, (int*)small.Data);
 
         SocialBias bias = new()
         {
@@ -46,37 +32,10 @@ internal sealed unsafe class CrossModalHeadScoresKernel(CrossModalHeadScoresOp o
             throw Argument.Error("input 'token_modality' is missing: without roles there is nothing to score");
         }
 
-        using ScratchBuffer joined = context.Scratch(hasPast ? checked((long)batch * kvHeads * room * size) : 0, type.Size());
-        TensorView keys = TensorView.Bshd(key.Data, type, kvHeads, newKeys, size);
-        if (hasPast)
-        {
-            KeyValueCache.Append(joined.Data, room, pastKey.Data, past, keys, kvHeads, size, lengths, keyLengths, default, false, null);
-            keys = TensorView.Bhsd(joined.Data, type, kvHeads, room, size);
-        }
-
-        AttentionProblem problem = new()
-        {
-            Batch = batch,
-            Heads = heads,
-            KvHeads = kvHeads,
-            QueryLength = rows,
-            KeyLength = lengths.Keys,
-            HeadSize = size,
-            Query = TensorView.Bshd(query.Data, type, heads, rows, size),
-            Key = keys,
-            Scale = Attributes.Scale != 0 ? Attributes.Scale : 1 / MathF.Sqrt(size),
-            Softcap = Attributes.Softcap,
-            Window = Attributes.Window,
-            Causal = Attributes.Causal,
-            KeyLengths = (int*)small.Data,
-            QueryOffsets = (int*)small.Data + batch,
-        };
         bias.HeadScores = (float*)context.Output(HeadScores, batch, heads);
         bias.SpeakerScores = (float*)context.Output(SpeakerScores, batch, heads, Speakers);
-
-        OrtWorkers workers = new(context);
-        nuint bytes = AttentionCpu.ScratchBytes(problem, bias, workers.Degree);
-        using ScratchBuffer scratch = context.Scratch((long)bytes, 1);
-        AttentionCpu.Run(problem, bias, workers, scratch.Data, bytes, InstructionSets.Current);
+        using KeyValueCache cache = new() { Past = past, Lengths = lengths, Valid = problem.KeyLengths };
+        cache.Prepare(context, ref problem);
+        AttentionRunner.Run(context, problem, bias, default);
     }
 }

@@ -7,7 +7,7 @@ namespace AttentionKernels.OnnxRuntime.Ops;
 /// <summary>A node of <see cref="OnnxAttentionOp"/>: checks its inputs, fills the problem, calls the engine.</summary>
 internal sealed unsafe class OnnxAttentionKernel(OnnxAttentionOp op) : CustomOpKernel
 {
-    public required string NodeName { get; init; }
+    public required OverriddenNode Node { get; init; }
 
     /// <summary>q_num_heads; null: not given, as it must be with inputs [B, H, S, D].</summary>
     public required int? Heads { get; init; }
@@ -59,98 +59,53 @@ internal sealed unsafe class OnnxAttentionKernel(OnnxAttentionOp op) : CustomOpK
             value, "V", flat ? "[B, new keys, kv_num_heads * Dv]" : "[B, kv_num_heads, new keys, Dv]", flat ? [batch, newKeys, any] : [batch, kvHeads, newKeys, any]);
         int valueSize = HeadSize(value, "V", "kv_num_heads", kvHeads, flat);
 
-        bool hasPast = context.TryGetInput(PastKey, out TensorArgument pastKey);
-        Argument.CheckPair(hasPast, "past_key", context.TryGetInput(PastValue, out TensorArgument pastValue), "past_value");
-        int past = 0;
-        if (hasPast)
-        {
-            Argument.CheckShape(pastKey, "past_key", "[B, kv_num_heads, past, D]", batch, kvHeads, any, size);
-            past = Argument.Dimension(pastKey, "past_key", 2);
-            Argument.CheckShape(pastValue, "past_value", "[B, kv_num_heads, past, Dv], as past_key", batch, kvHeads, past, valueSize);
-        }
-        if ((long)past + newKeys > AttentionProblem.MaxLength)
-        {
-            throw Argument.Error($"input 'K' has {newKeys} rows behind {past} past ones, expected at most {AttentionProblem.MaxLength} keys");
-        }
-        int keys = past + newKeys;
-
-        // [B] keys of the cache, [B] keys that are not padding, [B] position of row 0 among them.
-        using ScratchBuffer small = context.Scratch(3L * batch, sizeof(int));
-        Span<int> cacheLengths = new(small.Data, batch), keyLengths = new((int*)small.Data + batch, batch), offsets = new((int*)small.Data + (2L * batch), batch);
-        cacheLengths.Fill(keys);
-        ReadKeyLengths(context, hasPast, past, rows, keys, keyLengths, offsets);
-
-        bool hasMask = context.TryGetInput(Mask, out TensorArgument mask);
-        using ScratchBuffer converted = context.Scratch(hasMask && mask.ElementType == OnnxElementType.Bool ? mask.ElementCount : 0, sizeof(float));
-        TensorView bias = hasMask ? ReadMask(mask, batch, heads, rows, keys, (float*)converted.Data, keyLengths) : default;
-
         AttentionProblem problem = new()
         {
             Batch = batch,
             Heads = heads,
             KvHeads = kvHeads,
             QueryLength = rows,
-            KeyLength = keys,
             HeadSize = size,
             ValueHeadSize = valueSize,
             Query = View(query.Data, heads, rows, size),
             Key = View(key.Data, kvHeads, newKeys, size),
             Value = View(value.Data, kvHeads, newKeys, valueSize),
-            Output = View(
-                flat ? context.Output(Output, batch, rows, (long)heads * valueSize) : context.Output(Output, batch, heads, rows, valueSize), heads, rows, valueSize),
             Scale = Scale ?? 1 / MathF.Sqrt(size),
             Softcap = Softcap,
             Window = Window,
             Causal = Causal,
-            KeyLengths = (int*)small.Data + batch,
-            QueryOffsets = (int*)small.Data + (2L * batch),
-            Bias = bias,
         };
+        PastTokens past = PastTokens.Read(context, PastKey, type, problem);
+        if ((long)past.Rows + newKeys > AttentionProblem.MaxLength)
+        {
+            throw Argument.Error($"input 'K' has {newKeys} rows behind {past.Rows} past ones, expected at most {AttentionProblem.MaxLength} keys");
+        }
+        int keys = problem.KeyLength = past.Rows + newKeys;
 
-        // Keys and values are read where they lie, unless there are past ones before them or somebody wants them together.
-        void* presentKey = context.Output(PresentKey, batch, kvHeads, keys, size);
-        void* presentValue = context.Output(PresentValue, batch, kvHeads, keys, valueSize);
-        long tokens = (long)batch * kvHeads * keys, ownKey = presentKey == null && hasPast ? tokens * size : 0;
-        using ScratchBuffer joined = context.Scratch(checked(ownKey + (presentValue == null && hasPast ? tokens * valueSize : 0)), type.Size());
-        if (hasPast)
+        // [B] keys that are not padding, [B] position of row 0 among them.
+        using ScratchBuffer small = context.Scratch(2L * batch, sizeof(int));
+        problem.KeyLengths = (int*)small.Data;
+        problem.QueryOffsets = problem.KeyLengths + batch;
+        Span<int> keyLengths = new(problem.KeyLengths, batch);
+        ReadKeyLengths(context, past.IsGiven, past.Rows, rows, keys, keyLengths, new Span<int>(problem.QueryOffsets, batch));
+
+        bool hasMask = context.TryGetInput(Mask, out TensorArgument mask);
+        using ScratchBuffer converted = context.Scratch(hasMask && mask.ElementType == OnnxElementType.Bool ? mask.ElementCount : 0, sizeof(float));
+        problem.Bias = hasMask ? ReadMask(mask, batch, heads, rows, keys, (float*)converted.Data, keyLengths) : default;
+        problem.Output = View(
+            flat ? context.Output(Output, batch, rows, (long)heads * valueSize) : context.Output(Output, batch, heads, rows, valueSize), heads, rows, valueSize);
+        using KeyValueCache cache = new()
         {
-            presentKey = presentKey == null ? joined.Data : presentKey;
-            presentValue = presentValue == null ? (byte*)joined.Data + (ownKey * type.Size()) : presentValue;
-        }
-        SequenceLengths lengths = new() { Keys = keys, NewKeys = newKeys };
-        if (presentKey != null)
-        {
-            KeyValueCache.Append(presentKey, keys, pastKey.Data, past, problem.Key, kvHeads, size, lengths, cacheLengths, default, false, null);
-            problem.Key = TensorView.Bhsd(presentKey, type, kvHeads, keys, size);
-        }
-        if (presentValue != null)
-        {
-            KeyValueCache.Append(presentValue, keys, pastValue.Data, past, problem.Value, kvHeads, valueSize, lengths, cacheLengths, default, false, null);
-            problem.Value = TensorView.Bhsd(presentValue, type, kvHeads, keys, valueSize);
-        }
-        Attend(context, problem, context.Output(Matrix, batch, heads, rows, keys));
+            Past = past,
+            Lengths = new SequenceLengths { Keys = keys, NewKeys = newKeys },
+            PresentKeyOutput = PresentKey,
+            PresentValueOutput = PresentValue,
+        };
+        cache.Prepare(context, ref problem);
+        Node.Attend(context, problem, new LogitOutput { Data = context.Output(Matrix, batch, heads, rows, keys), Stage = MatrixStage, Hidden = float.NegativeInfinity });
 
         TensorView View(void* data, int count, int length, int width) =>
             flat ? TensorView.Bshd(data, type, count, length, width) : TensorView.Bhsd(data, type, count, length, width);
-    }
-
-    private void Attend(in KernelContext context, in AttentionProblem problem, void* matrix)
-    {
-        // The node's roles and policy; none is plain attention.
-        SocialBias steering = default;
-        OrtWorkers workers = new(context);
-        nuint bytes = AttentionCpu.ScratchBytes(problem, steering, workers.Degree);
-        if (matrix != null)
-        {
-            bytes = Math.Max(bytes, AttentionLogits.ScratchBytes(problem, workers.Degree));
-        }
-        using ScratchBuffer scratch = context.Scratch((long)bytes, 1);
-        AttentionCpu.Run(problem, steering, workers, scratch.Data, bytes, InstructionSets.Current);
-        if (matrix != null)
-        {
-            TensorView view = TensorView.Bhsd(matrix, op.ElementType, problem.Heads, problem.QueryLength, problem.KeyLength);
-            AttentionLogits.Run(problem, MatrixStage, float.NegativeInfinity, view, workers, scratch.Data, bytes, InstructionSets.Current);
-        }
     }
 
     /// <summary>Heads of an input: its second dimension, or what the attribute says where heads lie side by side.</summary>

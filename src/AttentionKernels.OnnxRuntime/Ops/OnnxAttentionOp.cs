@@ -80,7 +80,7 @@ internal sealed class OnnxAttentionOp(OnnxElementType type, OnnxElementType mask
         }
         return new OnnxAttentionKernel(this)
         {
-            NodeName = info.NodeName,
+            Node = new OverriddenNode("", Name, info.NodeName),
             Heads = heads,
             KvHeads = kvHeads,
             Scale = scale,

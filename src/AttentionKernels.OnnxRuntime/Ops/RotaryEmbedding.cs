@@ -1,12 +1,15 @@
+using System.Numerics;
+using System.Runtime.Intrinsics;
+using AttentionKernels.Cpu;
 using AttentionKernels.OnnxRuntime.Interop;
 
 namespace AttentionKernels.OnnxRuntime.Ops;
 
 /// <summary>
 /// Rotary position embedding with cached cosines and sines: dimension pairs (x, y) become (x cos - y sin, y cos + x sin). A pair is
-/// (i, i + R / 2), or (2i, 2i + 1) when interleaved, of the first R dimensions of a head; the rest stay.
+/// (i, i + R / 2), or (2i, 2i + 1) when interleaved, of the first R dimensions of a head; the rest stay. <c>default</c> rotates nothing.
 /// </summary>
-internal readonly unsafe ref struct RotaryEmbedding
+internal readonly unsafe struct RotaryEmbedding
 {
     private readonly void* _cos;
     private readonly void* _sin;
@@ -34,12 +37,15 @@ internal readonly unsafe ref struct RotaryEmbedding
     /// <param name="cosIndex">Position of input cos_cache; sin_cache and position_ids follow it.</param>
     /// <param name="type">Type of the caches.</param>
     /// <param name="interleaved">How dimensions pair up.</param>
-    /// <param name="headSize">D.</param>
-    /// <param name="offsets">[B] position of row 0, where there are no position_ids.</param>
-    /// <param name="rows">Rows S.</param>
-    public static RotaryEmbedding Read(
-        scoped in KernelContext context, int cosIndex, ElementType type, bool interleaved, int headSize, scoped ReadOnlySpan<int> offsets, int rows)
+    /// <param name="problem">Sizes, and the position of row 0 where there are no position_ids.</param>
+    /// <param name="newKeys">Rows of input key.</param>
+    public static RotaryEmbedding Read(in KernelContext context, int cosIndex, ElementType type, bool interleaved, in AttentionProblem problem, int newKeys)
     {
+        int rows = problem.QueryLength;
+        if (newKeys != rows)
+        {
+            throw Argument.Error($"input 'key' has {newKeys} rows, expected {rows}, as many as query, because do_rotary is 1");
+        }
         TensorArgument cos = Argument.Required(context, cosIndex, "cos_cache"), sin = Argument.Required(context, cosIndex + 1, "sin_cache");
         Argument.CheckShape(cos, "cos_cache", "[max positions, R / 2]", Argument.Any, Argument.Any);
         Argument.CheckShape(sin, "sin_cache", "[max positions, R / 2], as cos_cache", cos.Shape);
@@ -48,22 +54,22 @@ internal readonly unsafe ref struct RotaryEmbedding
         {
             throw Argument.Error($"input 'cos_cache' has shape [0,{pairs}], expected at least one row");
         }
-        if (2L * pairs > headSize)
+        if (2L * pairs > problem.HeadSize)
         {
-            throw Argument.Error($"input 'cos_cache' has {pairs} columns, expected at most {headSize / 2} = D / 2");
+            throw Argument.Error($"input 'cos_cache' has {pairs} columns, expected at most {problem.HeadSize / 2} = D / 2");
         }
         long* positions = null;
         if (context.TryGetInput(cosIndex + 2, out TensorArgument ids))
         {
-            Argument.CheckShape(ids, "position_ids", "[B, S]", offsets.Length, rows);
+            Argument.CheckShape(ids, "position_ids", "[B, S]", problem.Batch, rows);
             positions = (long*)ids.Data;
         }
         RotaryEmbedding rotary = new(cos.Data, sin.Data, type, interleaved, positions, rows, pairs);
-        for (int b = 0; b < offsets.Length; b++)
+        for (int b = 0; b < problem.Batch; b++)
         {
             for (int s = 0; s < rows; s++)
             {
-                long position = rotary.Position(b, s, offsets[b]);
+                long position = rotary.Position(b, s, problem.OffsetOf(b));
                 if (position < 0 || position >= cos.Shape[0])
                 {
                     string range = $"expected 0..{cos.Shape[0] - 1}, the rows of input 'cos_cache'";
@@ -76,25 +82,71 @@ internal readonly unsafe ref struct RotaryEmbedding
         return rotary;
     }
 
-    /// <summary>Rotates row s of batch element b from <paramref name="source"/> into float32 <paramref name="target"/> [D].</summary>
-    public void Rotate(in TensorView source, int b, int h, int s, int offset, float* target, int headSize)
+    /// <summary>Rotates one head of row s of batch element b in place.</summary>
+    /// <param name="row">[D].</param>
+    /// <param name="b">Batch element.</param>
+    /// <param name="s">Row of this call.</param>
+    /// <param name="offset">Position of row 0.</param>
+    /// <param name="memory">[2 * Pairs] working memory.</param>
+    public void Rotate(float* row, int b, int s, int offset, float* memory)
     {
         long at = Position(b, s, offset) * Pairs;
-        for (int d = 2 * Pairs; d < headSize; d++)
+        float* cos = (float*)_cos + at, sin = (float*)_sin + at;
+        if (_type != ElementType.Float32)
         {
-            target[d] = source.Load(b, h, s, d);
+            cos = memory;
+            sin = memory + Pairs;
+            ElementRows.Widen(_type, (ushort*)_cos + at, cos, Pairs);
+            ElementRows.Widen(_type, (ushort*)_sin + at, sin, Pairs);
         }
-        for (int i = 0; i < Pairs; i++)
+        if (_interleaved)
         {
-            (int first, int second) = _interleaved ? (2 * i, (2 * i) + 1) : (i, i + Pairs);
-            float x = source.Load(b, h, s, first), y = source.Load(b, h, s, second);
-            float cos = Read(_cos, at + i), sin = Read(_sin, at + i);
-            target[first] = (x * cos) - (y * sin);
-            target[second] = (y * cos) + (x * sin);
+            RotateNeighbours(row, cos, sin);
+        }
+        else
+        {
+            RotateHalves(row, cos, sin);
+        }
+    }
+
+    private void RotateHalves(float* row, float* cos, float* sin)
+    {
+        int i = 0;
+        for (; i + Vector<float>.Count <= Pairs; i += Vector<float>.Count)
+        {
+            Vector<float> x = Vector.Load(row + i), y = Vector.Load(row + Pairs + i), c = Vector.Load(cos + i), s = Vector.Load(sin + i);
+            ((x * c) - (y * s)).Store(row + i);
+            ((y * c) + (x * s)).Store(row + Pairs + i);
+        }
+        for (; i < Pairs; i++)
+        {
+            (row[i], row[Pairs + i]) = ((row[i] * cos[i]) - (row[Pairs + i] * sin[i]), (row[Pairs + i] * cos[i]) + (row[i] * sin[i]));
+        }
+    }
+
+    private void RotateNeighbours(float* row, float* cos, float* sin)
+    {
+        int i = 0;
+        for (; i + Vector128<float>.Count <= Pairs; i += Vector128<float>.Count)
+        {
+            Vector128<float> c = Vector128.Load(cos + i), s = Vector128.Load(sin + i);
+            RotateTwo(row + (2 * i), Vector128.Shuffle(c, Vector128.Create(0, 0, 1, 1)), Vector128.Shuffle(s, Vector128.Create(0, 0, 1, 1)));
+            RotateTwo(row + (2 * i) + 4, Vector128.Shuffle(c, Vector128.Create(2, 2, 3, 3)), Vector128.Shuffle(s, Vector128.Create(2, 2, 3, 3)));
+        }
+        for (; i < Pairs; i++)
+        {
+            float x = row[2 * i], y = row[(2 * i) + 1];
+            row[2 * i] = (x * cos[i]) - (y * sin[i]);
+            row[(2 * i) + 1] = (y * cos[i]) + (x * sin[i]);
+        }
+
+        // (x0, y0, x1, y1) * cos + (-y0, x0, -y1, x1) * sin
+        static void RotateTwo(float* pairs, Vector128<float> cos, Vector128<float> sin)
+        {
+            Vector128<float> v = Vector128.Load(pairs), swapped = Vector128.Shuffle(v, Vector128.Create(1, 0, 3, 2)) * Vector128.Create(-1f, 1f, -1f, 1f);
+            ((v * cos) + (swapped * sin)).Store(pairs);
         }
     }
 
     private long Position(int b, int s, int offset) => _positions == null ? (long)offset + s : _positions[((long)b * _rows) + s];
-
-    private float Read(void* cache, long at) => _type.Load(cache, at);
 }

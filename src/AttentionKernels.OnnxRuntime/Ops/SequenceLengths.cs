@@ -17,17 +17,16 @@ internal readonly struct SequenceLengths
     /// <summary>New keys.</summary>
     public required int NewKeys { get; init; }
 
-    /// <summary>Reads and checks seqlens_k and total_sequence_length, and fills the arrays that the engine reads.</summary>
+    /// <summary>Reads and checks seqlens_k and total_sequence_length, and sets the problem's keys and positions.</summary>
     /// <param name="context">Node.</param>
     /// <param name="lengthsIndex">Position of input seqlens_k [B] int32.</param>
     /// <param name="totalIndex">Position of input total_sequence_length, one int32.</param>
-    /// <param name="rows">Query rows S.</param>
+    /// <param name="problem">Its batch and rows are known; receives KeyLength, KeyLengths and QueryOffsets.</param>
     /// <param name="newKeys">Rows of input key.</param>
     /// <param name="past">Room in past_key; 0 without one.</param>
-    /// <param name="keyLengths">[B] receives the valid keys.</param>
-    /// <param name="queryOffsets">[B] receives the position of row 0.</param>
+    /// <param name="memory">[2, B] for the arrays.</param>
     public static unsafe SequenceLengths Read(
-        in KernelContext context, int lengthsIndex, int totalIndex, int rows, int newKeys, int past, Span<int> keyLengths, Span<int> queryOffsets)
+        in KernelContext context, int lengthsIndex, int totalIndex, ref AttentionProblem problem, int newKeys, int past, int* memory)
     {
         long keys = (long)past + newKeys;
         if (context.TryGetInput(totalIndex, out TensorArgument total))
@@ -48,6 +47,10 @@ internal readonly struct SequenceLengths
             throw Argument.Error($"input 'key' has {newKeys} rows behind {past} past ones, expected at most {AttentionProblem.MaxLength} keys");
         }
         SequenceLengths lengths = new() { Keys = (int)keys, NewKeys = newKeys };
+        problem.KeyLength = lengths.Keys;
+        problem.KeyLengths = memory;
+        problem.QueryOffsets = memory + problem.Batch;
+        Span<int> keyLengths = new(problem.KeyLengths, problem.Batch), queryOffsets = new(problem.QueryOffsets, problem.Batch);
 
         bool listed = context.TryGetInput(lengthsIndex, out TensorArgument seqlens);
         if (listed && (seqlens.ElementCount != keyLengths.Length || seqlens.Rank is not (1 or 2)))
@@ -63,7 +66,7 @@ internal readonly struct SequenceLengths
                 throw Argument.Error($"input 'seqlens_k' has {valid - 1} at {b}, expected {fewest - 1}..{most - 1} (valid keys - 1)");
             }
             keyLengths[b] = (int)valid;
-            queryOffsets[b] = rows == lengths.Keys ? 0 : (int)valid - rows;
+            queryOffsets[b] = problem.QueryLength == lengths.Keys ? 0 : (int)valid - problem.QueryLength;
         }
         return lengths;
     }

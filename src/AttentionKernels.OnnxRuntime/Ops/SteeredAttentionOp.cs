@@ -77,10 +77,10 @@ internal sealed class SteeredAttentionOp(OnnxElementType type) : CustomOp
             return;
         }
         long kvHeads = context.Int("kv_num_heads") ?? heads;
-        OnnxDimension headSize = Divide(query.Shape[2], heads), valueSize = OnnxDimension.Unknown, room = OnnxDimension.Unknown;
+        OnnxDimension headSize = OnnxDimension.Divide(query.Shape[2], heads), valueSize = OnnxDimension.Unknown, room = OnnxDimension.Unknown;
         if (context.Input(Value) is { Shape.Count: 3 } value && kvHeads > 0)
         {
-            valueSize = Divide(value.Shape[2], kvHeads);
+            valueSize = OnnxDimension.Divide(value.Shape[2], kvHeads);
             // Without a past, present holds just the new keys.
             room = context.Input(PastKey) == null ? value.Shape[1] : room;
         }
@@ -93,7 +93,4 @@ internal sealed class SteeredAttentionOp(OnnxElementType type) : CustomOp
         context.SetOutput(HeadScores, OnnxElementType.Float, batch, heads);
         context.SetOutput(Alignment, OnnxElementType.Float, batch, heads, 4);
     }
-
-    private static OnnxDimension Divide(OnnxDimension hidden, long heads) =>
-        hidden.Value >= 0 && hidden.Value % heads == 0 ? hidden.Value / heads : OnnxDimension.Unknown;
 }

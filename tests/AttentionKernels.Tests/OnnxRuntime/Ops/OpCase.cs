@@ -38,7 +38,7 @@ internal static unsafe class OpCase
     }
 
     /// <summary>The same problem without roles for ONNX Runtime's own operator.</summary>
-    /// <param name="c">Causal, new keys as many as rows, head size a multiple of 8.</param>
+    /// <param name="c">New keys as many as rows, head size a multiple of 8.</param>
     /// <param name="qkOutput">What output_qk holds: 1 logits, 2 probabilities.</param>
     /// <param name="bias">[B, H, S, T] instead of the case's own bias; null: the case's own.</param>
     public static OpNode GroupQueryAttention(AttentionCase c, int qkOutput = 0, float[]? bias = null)
@@ -50,12 +50,14 @@ internal static unsafe class OpCase
             Op = "GroupQueryAttention",
             Outputs = qkOutput == 0 ? ["output", "present_key", "present_value"] : ["output", "present_key", "present_value", "output_qk"],
             Threads = 1 + (spec.Seed % 2),
+            OutputType = spec.Type.ToOnnx(),
             Attributes = new Dictionary<string, object>
             {
                 ["num_heads"] = (long)spec.H,
                 ["kv_num_heads"] = (long)spec.Kv,
                 ["softcap"] = spec.Softcap,
                 ["local_window_size"] = spec.Window == 0 ? -1L : spec.Window,
+                ["causal"] = spec.Causal ? 1L : 0,
                 ["qk_output"] = (long)qkOutput,
             },
         };
@@ -179,7 +181,7 @@ internal static unsafe class OpCase
     }
 
     /// <summary>[B, rows, heads * size] from row first[b] on.</summary>
-    private static float[] Rows(AttentionCase c, TensorView tensor, int heads, int rows, int size, int[] first)
+    public static float[] Rows(AttentionCase c, TensorView tensor, int heads, int rows, int size, int[] first)
     {
         float[] values = new float[c.Spec.B * rows * heads * size];
         int n = 0;
@@ -200,7 +202,7 @@ internal static unsafe class OpCase
     }
 
     /// <summary>[B, Kv, past, size] with rows up to end[b]; NaN behind them, which nobody may read.</summary>
-    private static float[] PastRows(AttentionCase c, TensorView tensor, int size, int[] end)
+    public static float[] PastRows(AttentionCase c, TensorView tensor, int size, int[] end)
     {
         float[] values = new float[c.Spec.B * c.Spec.Kv * c.Spec.Past * size];
         int n = 0;

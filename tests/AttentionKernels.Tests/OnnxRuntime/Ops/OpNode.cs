@@ -16,6 +16,9 @@ internal sealed class OpNode : IDisposable
     /// <summary>Where the op is, if it is neither ours nor ONNX Runtime's.</summary>
     public OrtDomain? Library { get; init; }
 
+    /// <summary>What this library computes instead of ONNX Runtime.</summary>
+    public AttentionOverrides Overrides { get; set; }
+
     /// <summary>Version of ONNX's own operators.</summary>
     public int Opset { get; init; } = 17;
 
@@ -113,9 +116,9 @@ internal sealed class OpNode : IDisposable
         // Thousands of short sessions on few cores: threads that wait must not take the time of those that work.
         options.AddConfigEntry("session.intra_op.allow_spinning", "0");
         Library?.AddTo(options);
-        if (Domain == AttentionKernelsOps.Domain)
+        if (Domain == AttentionKernelsOps.Domain || Overrides != AttentionOverrides.None)
         {
-            AttentionKernelsOps.Register(options);
+            AttentionKernelsOps.Register(options, Overrides);
         }
         return new OrtSession(ToModel(), options);
     }

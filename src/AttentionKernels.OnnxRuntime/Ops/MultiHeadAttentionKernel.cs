@@ -1,0 +1,102 @@
+using AttentionKernels.Cpu;
+using AttentionKernels.OnnxRuntime.Interop;
+using static AttentionKernels.OnnxRuntime.Ops.MultiHeadAttentionOp;
+
+namespace AttentionKernels.OnnxRuntime.Ops;
+
+/// <summary>A node of <see cref="MultiHeadAttentionOp"/>: checks its inputs, fills the problem, calls the engine.</summary>
+internal sealed unsafe class MultiHeadAttentionKernel(MultiHeadAttentionOp op) : CustomOpKernel
+{
+    public required OverriddenNode Node { get; init; }
+
+    public required int Heads { get; init; }
+
+    /// <summary>0: 1 / sqrt(D).</summary>
+    public required float Scale { get; init; }
+
+    public required bool Unidirectional { get; init; }
+
+    /// <summary>What key_padding_mask adds to the logits of a key that it hides.</summary>
+    public required float MaskFilter { get; init; }
+
+    public override void Compute(in KernelContext context)
+    {
+        ElementType type = op.ElementType;
+        AttentionProblem problem = new() { Heads = Heads, KvHeads = Heads };
+        int newKeys = MultiHeadTokens.Read(context, type, ref problem);
+        int batch = problem.Batch, rows = problem.QueryLength, size = problem.HeadSize, valueSize = problem.ValueHeadSize;
+        problem.Scale = Scale != 0 ? Scale : 1 / MathF.Sqrt(size);
+        PastTokens past = PastTokens.Read(context, PastKey, type, problem);
+        int pastKeys = ReadPastLength(context, past);
+        if ((long)pastKeys + newKeys > AttentionProblem.MaxLength)
+        {
+            throw Argument.Error($"input 'key' has {newKeys} rows behind {pastKeys} past ones, expected at most {AttentionProblem.MaxLength} keys");
+        }
+        problem.KeyLength = pastKeys + newKeys;
+
+        // A single row sees every key, also of several new ones: so does ONNX Runtime.
+        problem.Causal = Unidirectional && rows > 1;
+        using ScratchBuffer offsets = context.Scratch(batch, sizeof(int));
+        new Span<int>(offsets.Data, batch).Fill(pastKeys);
+        problem.QueryOffsets = (int*)offsets.Data;
+
+        using KeyPaddingMask mask = KeyPaddingMask.Read(context, PaddingMask, MaskFilter, problem);
+        problem.Bias = BiasInputs.ReadBias(context, AttentionBias, type, problem);
+        using ScratchBuffer sum = mask.AddTo(context, ref problem);
+
+        (RowTransform query, RowTransform key, RowTransform value) = ReadProjectionBias(context, problem);
+        void* output = context.Output(Output, batch, rows, (long)Heads * valueSize);
+        problem.Output = TensorView.Bshd(output, type, Heads, rows, valueSize);
+        using KeyValueCache cache = new()
+        {
+            Past = past,
+            Lengths = new SequenceLengths { Keys = problem.KeyLength, NewKeys = newKeys },
+            PresentKeyOutput = PresentKey,
+            PresentValueOutput = PresentValue,
+            Query = query,
+            Key = key,
+            Value = value,
+        };
+        cache.Prepare(context, ref problem);
+        Node.Attend(context, problem, new LogitOutput
+        {
+            Data = context.Output(Qk, batch, Heads, rows, problem.KeyLength),
+            Stage = LogitStage.Masked,
+            Hidden = float.MinValue,
+        });
+    }
+
+    /// <summary>Valid rows of the past: all of them, or past_sequence_length where past and present are one buffer with room to spare.</summary>
+    private static int ReadPastLength(in KernelContext context, in PastTokens past)
+    {
+        if (!past.IsGiven || !context.TryGetInput(PastSequenceLength, out TensorArgument length))
+        {
+            return past.Rows;
+        }
+        if (length.ElementCount != 1)
+        {
+            throw Argument.Error($"input 'past_sequence_length' has {length.ElementCount} elements, expected 1");
+        }
+        int given = *(int*)length.Data;
+        return given >= 0 && given <= past.Rows ? given
+            : throw Argument.Error($"input 'past_sequence_length' is {given}, expected 0..{past.Rows}, the rows of 'past_key'");
+    }
+
+    /// <summary>bias [H * D + H * D + H * Dv], added to the rows of query, key and value.</summary>
+    private (RowTransform Query, RowTransform Key, RowTransform Value) ReadProjectionBias(in KernelContext context, in AttentionProblem problem)
+    {
+        if (!context.TryGetInput(ProjectionBias, out TensorArgument bias))
+        {
+            return default;
+        }
+        long hidden = (long)Heads * problem.HeadSize;
+        Argument.CheckShape(bias, "bias", "[num_heads * (D + D + Dv)]", (2 * hidden) + ((long)Heads * problem.ValueHeadSize));
+        if (context.TryGetInput(TokenInputs.Key, out TensorArgument key) && key.Rank != 3)
+        {
+            throw Argument.Error($"input 'bias' is given with a 'key' of {key.Rank} dimensions, expected none");
+        }
+        byte* data = (byte*)bias.Data;
+        long bytes = hidden * op.ElementType.Size();
+        return (new RowTransform { Bias = data }, new RowTransform { Bias = data + bytes }, new RowTransform { Bias = data + (2 * bytes) });
+    }
+}

@@ -1,0 +1,13 @@
+using AttentionKernels.OnnxRuntime.Interop;
+
+namespace AttentionKernels.OnnxRuntime.Ops;
+
+/// <summary>A node of one of ONNX Runtime's own operators, which this library computes instead.</summary>
+/// <param name="Domain">Domain of the operator; empty for ai.onnx.</param>
+/// <param name="Operator">Its name.</param>
+/// <param name="Name">The node's name in the graph; may be empty.</param>
+internal sealed record OverriddenNode(string Domain, string Operator, string Name)
+{
+    /// <summary>Computes the node. Here, and nowhere else, steering enters: without it, this is plain attention.</summary>
+    public void Attend(in KernelContext context, in AttentionProblem problem, in LogitOutput logits) => AttentionRunner.Run(context, problem, default, logits);
+}

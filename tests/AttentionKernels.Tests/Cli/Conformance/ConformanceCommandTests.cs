@@ -187,6 +187,34 @@ public sealed class ConformanceCommandTests : IDisposable
         Assert.Equal(ExitCode.Success, run.Code);
     }
 
+    /// <summary>A scaled matrix product, which ONNX Runtime fuses into com.microsoft FusedMatMul, though the model does not import that domain.</summary>
+    [Fact]
+    public void Fusions_Of_Onnx_Runtime_Still_Work()
+    {
+        ModelProto model = ModelProto.Parser.ParseFrom(Binary("MatMul", OnnxElementType.Float));
+        float[] numbers = [1, 2, 3, 4];
+        TensorProto Matrix(string name, float factor, params long[] shape)
+        {
+            TensorProto tensor = new() { Name = name, DataType = (int)OnnxElementType.Float };
+            tensor.Dims.AddRange(shape);
+            tensor.FloatData.AddRange(numbers.Take((int)shape.Aggregate(1L, (a, b) => a * b)).Select(x => x * factor));
+            return tensor;
+        }
+        model.Graph.Initializer.Add(Matrix("half", 0.5f));
+        model.Graph.Node.Insert(0, new NodeProto { OpType = "Mul", Input = { "a", "half" }, Output = { "scaled" } });
+        model.Graph.Node[1].Input[0] = "scaled";
+        foreach (ValueInfoProto value in model.Graph.Input.Concat(model.Graph.Output))
+        {
+            value.Type.TensorType.Shape.Dim.Add(new TensorShapeProto.Types.Dimension());
+        }
+        TensorProto product = Matrix("c", 1, 2, 2);
+        product.FloatData.Clear();
+        product.FloatData.AddRange([3.5f, 5, 7.5f, 11]);
+        _folder.Add("fused", model.ToByteArray(), [Matrix("a", 1, 2, 2), Matrix("b", 1, 2, 2)], [product]);
+        ToolRun run = ToolRun.Of("conformance", _folder.Path);
+        Assert.True(run.Code == ExitCode.Success, run.Output);
+    }
+
     [Fact]
     public void Filter_And_Tolerance_Options_Count()
     {

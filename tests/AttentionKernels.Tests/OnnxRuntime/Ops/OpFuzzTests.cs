@@ -11,9 +11,10 @@ public sealed class OpFuzzTests
     [Theory]
     [InlineData("SteeredAttention", 600)]
     [InlineData("CrossModalHeadScores", 300)]
+    [InlineData("Attention", 300)]
+    [InlineData("Attention with lengths", 300)]
     public void Any_Input_Gives_A_Result_Or_An_Error(string op, int cases)
     {
-        bool steered = op == "SteeredAttention";
         Random random = new(17);
         using OpNode good = Create();
         using OrtSession session = good.CreateSession();
@@ -54,7 +55,13 @@ public sealed class OpFuzzTests
         Dictionary<string, float[]> again = good.Run(session);
         Assert.All(expected, r => Assert.Equal(r.Value, again[r.Key]));
 
-        OpNode Create() => steered ? SmallNodes.SteeredAttention() : SmallNodes.CrossModalHeadScores();
+        OpNode Create() => op switch
+        {
+            "SteeredAttention" => SmallNodes.SteeredAttention(),
+            "CrossModalHeadScores" => SmallNodes.CrossModalHeadScores(),
+            "Attention" => OnnxAttentionNodes.WithPast(),
+            _ => OnnxAttentionNodes.WithLengths(),
+        };
     }
 
     /// <summary>Roles of arbitrary bytes: the node refuses exactly those with an unknown modality, a speaker out of range or a span that ends early, and computes the rest.</summary>
@@ -141,6 +148,7 @@ public sealed class OpFuzzTests
             OnnxElementType.Float => OrtTensor.Over([.. Make(() => wild ? BitConverter.Int32BitsToSingle(random.Next(int.MinValue, int.MaxValue)) : random.NextSingle())], shape),
             OnnxElementType.Int32 => OrtTensor.Over([.. Make(() => wild ? random.Next(int.MinValue, int.MaxValue) : random.Next(-1, 9))], shape),
             OnnxElementType.Int64 => OrtTensor.Over([.. Make(() => wild ? random.NextInt64(long.MinValue, long.MaxValue) : random.Next(-1, 9))], shape),
+            OnnxElementType.Bool => OrtTensor.Over([.. Make(() => random.Next(2) == 0)], shape),
             _ => OrtTensor.Over([.. Make(() => (byte)random.Next(wild ? 256 : 5))], shape),
         };
 

@@ -34,7 +34,11 @@ internal sealed unsafe class MultiHeadAttentionKernel(MultiHeadAttentionOp op) :
         }
         problem.KeyLength = pastKeys + newKeys;
 
-        // A single row sees every key, also of several new ones: so does ONNX Runtime.
+        // A single row sees every key, also of several new ones: so it does in ONNX Runtime, whose kernels differ about several rows.
+        if (Unidirectional && rows > 1 && newKeys != rows)
+        {
+            throw Argument.Error($"input 'key' has {newKeys} rows, expected {rows}, as many as query, because unidirectional is 1");
+        }
         problem.Causal = Unidirectional && rows > 1;
         using ScratchBuffer offsets = context.Scratch(batch, sizeof(int));
         new Span<int>(offsets.Data, batch).Fill(pastKeys);

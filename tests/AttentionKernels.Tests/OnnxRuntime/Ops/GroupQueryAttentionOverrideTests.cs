@@ -14,8 +14,13 @@ public sealed unsafe class GroupQueryAttentionOverrideTests
     {
         using OpNode ours = form.Node(c), builtIn = form.Node(c);
         ours.Overrides = AttentionOverrides.GroupQueryAttention;
-        Dictionary<string, float[]> actual = ours.Run(), oracle = builtIn.Run();
+        Dictionary<string, float[]> actual = ours.Run();
         form.Check(c, actual);
+        if (new Span<int>(c.Problem.KeyLengths, c.Spec.B).Contains(0))
+        {
+            return; // ONNX Runtime refuses an element without keys
+        }
+        Dictionary<string, float[]> oracle = builtIn.Run();
 
         // Rows behind the last valid key are not defined there, and in thousands one row that ties makes the whole error.
         if (c.Spec.Logits != LogitMode.Large && !c.Spec.Lengths)
@@ -57,6 +62,7 @@ public sealed unsafe class GroupQueryAttentionOverrideTests
         int past = spec.Past > 0 ? Math.Max(0, spec.T - spec.S) : 0;
         return spec with
         {
+            B = type == ElementType.Float32 && past > 0 && spec.S > 1 ? 1 : spec.B, // ONNX Runtime has no other
             S = past > 0 ? spec.S : spec.T,
             Past = past,
             D = (spec.D + 7) / 8 * 8,

@@ -13,16 +13,13 @@ internal static unsafe partial class AttentionBlock<V>
     /// <param name="keys">Keys of the tile.</param>
     /// <param name="width">Lanes.</param>
     /// <param name="memory">Block.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Softmax(bool mark, int keys, int width, in BlockMemory memory)
     {
         for (int lane = 0; lane < width; lane += V.Count)
         {
             float* scores = memory.Scores + lane, end = scores + (keys * Pitch);
-            V max = V.Load(memory.Max + lane), old = max;
-            for (float* s = scores; s < end; s += Pitch)
-            {
-                max = V.Max(max, V.Load(s));
-            }
+            V old = V.Load(memory.Max + lane), max = V.Max(old, Largest(scores, end));
             V shift = Shift(max), sum = V.Broadcast(0f);
             if (mark)
             {
@@ -47,6 +44,26 @@ internal static unsafe partial class AttentionBlock<V>
             V.Store(V.MultiplyAdd(V.Load(memory.Sum + lane), correction, sum), memory.Sum + lane);
             V.Store(max, memory.Max + lane);
         }
+    }
+
+    /// <summary>Maximum of a column; four chains, because one would wait for each maximum in turn.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static V Largest(float* scores, float* end)
+    {
+        V a = V.Broadcast(float.NegativeInfinity), b = a, c = a, d = a;
+        float* s = scores;
+        for (; s + (3 * Pitch) < end; s += 4 * Pitch)
+        {
+            a = V.Max(a, V.Load(s));
+            b = V.Max(b, V.Load(s + Pitch));
+            c = V.Max(c, V.Load(s + (2 * Pitch)));
+            d = V.Max(d, V.Load(s + (3 * Pitch)));
+        }
+        for (; s < end; s += Pitch)
+        {
+            a = V.Max(a, V.Load(s));
+        }
+        return V.Max(V.Max(a, b), V.Max(c, d));
     }
 
     /// <summary>
@@ -135,11 +152,11 @@ internal static unsafe partial class AttentionBlock<V>
     }
 
     /// <summary>After <see cref="Softmax"/>: corrects the sums over V_all, and adds this tile's.</summary>
-    private static void AddClassSums(AttentionCall* call, int b, int key, int keys, in TileRoles tile, int width, bool split, in BlockMemory memory)
+    private static void AddClassSums(AttentionCall* call, int b, int key, int keys, in TileRoles tile, in BlockMemory memory)
     {
         byte* boxed = call->Plan.Boxed + ((long)b * call->Problem.KeyLength) + key;
         V zero = V.Broadcast(0f);
-        for (int lane = 0; lane < width; lane += V.Count)
+        for (int lane = 0; lane < memory.Width; lane += V.Count)
         {
             V correction = V.Load(memory.Correction + lane);
             V sumAligned = zero, sumBoxed = zero;
@@ -153,14 +170,14 @@ internal static unsafe partial class AttentionBlock<V>
                 }
             }
             V.Store(V.MultiplyAdd(V.Load(memory.SumBoxed + lane), correction, sumBoxed), memory.SumBoxed + lane);
-            if (!split)
+            if (!memory.Split)
             {
                 V.Store(V.MultiplyAdd(V.Load(memory.SumAligned + lane), correction, sumAligned), memory.SumAligned + lane);
             }
         }
-        if (call->Bias.SpeakerScores != null && !split)
+        if (call->Bias.SpeakerScores != null && !memory.Split)
         {
-            Rescale(memory.SpeakerSums, memory.Correction, call->Bias.SpeakerCount, width);
+            Rescale(memory.SpeakerSums, memory.Correction, call->Bias.SpeakerCount, memory.Width);
             AddSpeakerSums(call, b, key, keys, memory.Scores, memory);
         }
     }

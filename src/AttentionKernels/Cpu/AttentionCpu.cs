@@ -69,7 +69,7 @@ public static unsafe class AttentionCpu
             InstructionSet.Avx2 => &AttentionBlock<Vector256F>.Run,
             _ => &AttentionBlock<Vector128F>.Run,
         };
-        RunPhase(&call, (long)problem.Batch * problem.KvHeads * call.HeadBlocks * call.RowBlocks, workers);
+        RunPhase(&call, (long)problem.Batch * problem.KvHeads * call.TasksPerGroup, workers);
         if (call.Spoken > 0)
         {
             call.Task = &SocialBiasEpilogue.Run;
@@ -111,8 +111,14 @@ public static unsafe class AttentionCpu
             call.SpeakerSums = (float*)scratch.Take(rows * (nuint)bias.SpeakerCount * sizeof(float));
         }
 
+        // K and V come from the third-level cache or beyond once for each task: more panels in a task mean less of that, fewer mean an even load.
+        int panels = call.RowBlocks * call.HeadBlocks;
+        long share = (long)problem.Batch * problem.KvHeads * panels / (4L * degree);
+        call.PanelsPerTask = (int)Math.Clamp(share, 1, Math.Min(AttentionCall.MaxPanels, Math.Max(panels, 1)));
+
         ScratchCursor one = new(null);
-        BlockMemory.At(ref one, problem, bias);
+        BlockMemory* layout = stackalloc BlockMemory[AttentionCall.MaxPanels];
+        BlockMemory.Lay(ref one, problem, bias, call.PanelsPerTask, layout);
         call.WorkerBytes = one.Used;
         call.WorkerMemory = (byte*)scratch.Take(one.Used * (nuint)degree);
         return call;

@@ -46,7 +46,7 @@ internal static unsafe class SocialBiasEpilogue
             Classes before = Classes.Of(rows[u], split, 0), after = Classes.Of(rows[u], split, added);
             if (split && !call->Problem.Value.IsEmpty)
             {
-                StoreRow(call, b, h, u, rows[u].MaxAligned != float.NegativeInfinity, after);
+                StoreRow(call, b, h, u, rows[u], after);
             }
             int keys = call->Plan.AlignedKeys[u];
             if (keys > 0)
@@ -85,16 +85,24 @@ internal static unsafe class SocialBiasEpilogue
     }
 
     /// <summary>A row that sees no aligned key has the bits of plain attention.</summary>
-    private static void StoreRow(AttentionCall* call, int b, int h, int u, bool seesAligned, in Classes classes)
+    private static void StoreRow(AttentionCall* call, int b, int h, int u, in SpokenRow partials, in Classes classes)
     {
         int size = call->Problem.ValueHeadSize;
         long at = (((long)h * call->Spoken) + u) * size;
         float* aligned = call->AlignedOutput + at, rest = call->RestOutput + at;
         OutputRow row = new(call->Problem.Output, b, h, call->Plan.SpokenRow[u]);
+        if (partials.MaxAligned == float.NegativeInfinity)
+        {
+            float factor = partials.SumRest == 0 ? 1 : 1 / partials.SumRest;
+            for (int d = 0; d < size; d++)
+            {
+                row[d] = rest[d] * factor;
+            }
+            return;
+        }
         for (int d = 0; d < size; d++)
         {
-            double sum = rest[d] * classes.RestFactor;
-            row[d] = (float)((seesAligned ? sum + (aligned[d] * classes.AlignedFactor) : sum) / classes.Total);
+            row[d] = (float)(((rest[d] * classes.RestFactor) + (aligned[d] * classes.AlignedFactor)) / classes.Total);
         }
     }
 

@@ -29,6 +29,17 @@ internal sealed unsafe class OrtSessionOptions : SafeHandle
         }
     }
 
+    /// <summary>Runs nodes that do not depend on each other at the same time, on threads of their own: this many.</summary>
+    public int ParallelNodes
+    {
+        set
+        {
+            using HandleUse use = new(this);
+            _api.Check(_api.Table->SetSessionExecutionMode((SessionOptions*)use.Pointer, 1)); // ORT_PARALLEL
+            _api.Check(_api.Table->SetInterOpNumThreads((SessionOptions*)use.Pointer, value));
+        }
+    }
+
     public OrtGraphOptimization Optimization
     {
         set

@@ -16,17 +16,18 @@ internal sealed class DecoderSession : IDisposable
     /// <summary>A session of the decoder of <paramref name="config"/>.</summary>
     /// <param name="config">The configuration.</param>
     /// <param name="model">Its model, rewritten perhaps; null: as built.</param>
-    public DecoderSession(DecoderConfig config, byte[]? model = null)
-        : this(config, options => new OrtSession(model ?? DecoderGraphBuilder.Build(config), options))
+    /// <param name="overrides">What this library computes instead of ONNX Runtime.</param>
+    public DecoderSession(DecoderConfig config, byte[]? model = null, AttentionOverrides overrides = AttentionOverrides.None)
+        : this(config, options => new OrtSession(model ?? DecoderGraphBuilder.Build(config), options), overrides)
     {
     }
 
     /// <summary>A session of a decoder that <paramref name="create"/> loads.</summary>
-    public DecoderSession(DecoderConfig config, Func<OrtSessionOptions, OrtSession> create)
+    public DecoderSession(DecoderConfig config, Func<OrtSessionOptions, OrtSession> create, AttentionOverrides overrides = AttentionOverrides.None)
     {
         _config = config;
         using OrtSessionOptions options = new() { IntraOpThreads = 2 };
-        AttentionKernelsOps.Register(options);
+        AttentionKernelsOps.Register(options, overrides);
         _session = create(options);
     }
 

@@ -10,11 +10,13 @@ namespace AttentionKernels.Cli.Conformance;
 /// <summary>Runs test cases through ONNX Runtime.</summary>
 internal static class ConformanceRunner
 {
-    private static readonly string[] OverriddenOps = [.. OnnxAttentionOp.Overloads.Select(op => op.Name).Distinct()];
+    private static readonly string[] OverriddenOps = [.. OverrideDomains.OpsOf(AttentionOverrides.All).Select(op => op.Name).Distinct()];
+
+    private const string Microsoft = "com.microsoft";
 
     // A domain lives as long as the process.
-    private static readonly Lazy<OrtDomain[]> Overrides =
-        new(() => [new OrtDomain(OrtApi.Default, "", OnnxAttentionOp.Overloads.Select(op => new CountedOp(op)))]);
+    private static readonly Lazy<OrtDomain> MicrosoftOverrides = new(() => Domain(Microsoft, AttentionOverrides.GroupQueryAttention | AttentionOverrides.MultiHeadAttention));
+    private static readonly Lazy<OrtDomain> OnnxOverrides = new(() => Domain("", AttentionOverrides.OnnxAttention));
 
     /// <summary>Runs a case on this thread. Whatever is wrong with it is its result.</summary>
     /// <exception cref="OperationCanceledException"><paramref name="cancellation"/> was cancelled.</exception>
@@ -39,10 +41,13 @@ internal static class ConformanceRunner
         CaseResult Result(CaseVerdict verdict, string text, Exception? exception = null) => new(test, verdict, text, CountedOp.TakeRuns(), clock.Elapsed, exception);
     }
 
+    private static OrtDomain Domain(string name, AttentionOverrides overrides) => new(OrtApi.Default, name, OverrideDomains.OpsOf(overrides).Select(op => new CountedOp(op)));
+
     /// <summary>The worst comparison of all outputs of all data sets.</summary>
     private static TensorComparison Compare(ConformanceCase test, ConformanceSettings settings, CancellationToken cancellation)
     {
-        GraphProto graph = OnnxFile.Load(test.Model).Graph;
+        ModelProto model = OnnxFile.Load(test.Model);
+        GraphProto graph = model.Graph;
         string[] dataSets = test.FindDataSets();
         if (dataSets.Length == 0)
         {
@@ -59,9 +64,15 @@ internal static class ConformanceRunner
         }
 
         using OrtSessionOptions options = new() { IntraOpThreads = settings.Threads, LogSeverity = OrtLogSeverity.Fatal };
-        foreach (OrtDomain domain in settings.Override ? Overrides.Value : [])
+        if (settings.Override)
         {
-            domain.AddTo(options);
+            OnnxOverrides.Value.AddTo(options);
+            // In a model that does not import com.microsoft, a domain of that name would hide the operators that ONNX Runtime's own fusions put in,
+            // such as FusedMatMul.
+            if (model.OpsetImport.Any(o => o.Domain == Microsoft))
+            {
+                MicrosoftOverrides.Value.AddTo(options);
+            }
         }
         using OrtSession session = Load(test.Model, options);
         TensorComparison worst = new(true, -1, "");

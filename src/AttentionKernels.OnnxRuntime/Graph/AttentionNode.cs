@@ -1,13 +1,10 @@
-using System.Globalization;
-using System.Text.RegularExpressions;
-
 namespace AttentionKernels.OnnxRuntime.Graph;
 
 /// <summary>A GroupQueryAttention node of a model.</summary>
 /// <param name="Layer">The decoder layer it belongs to.</param>
 /// <param name="Node">The node.</param>
 /// <param name="Scope">Where it stands.</param>
-internal sealed partial record AttentionNode(int Layer, NodeProto Node, GraphScope Scope)
+internal sealed record AttentionNode(int Layer, NodeProto Node, GraphScope Scope)
 {
     /// <summary>The operator that is looked for.</summary>
     public const string OpType = "GroupQueryAttention";
@@ -34,7 +31,7 @@ internal sealed partial record AttentionNode(int Layer, NodeProto Node, GraphSco
             throw new OnnxModelException($"The model has no {GraphWriter.MicrosoftDomain}::{OpType} node, which is what the rewriter replaces.");
         }
 
-        List<int?> numbers = [.. found.Select(f => LayerInName(f.Node.Name))];
+        List<int?> numbers = [.. found.Select(f => LayerName.Find(f.Node.Name))];
         bool named = numbers.TrueForAll(number => number is not null);
         List<AttentionNode> nodes = [.. found.Select((f, i) => new AttentionNode(named ? numbers[i]!.Value : i, f.Node, f.Scope)).OrderBy(n => n.Layer)];
         for (int i = 1; i < nodes.Count; i++)
@@ -49,13 +46,4 @@ internal sealed partial record AttentionNode(int Layer, NodeProto Node, GraphSco
 
     private static string Describe(NodeProto node, GraphScope scope) =>
         scope.Place is null ? $"node '{node.Name}'" : $"node '{node.Name}' in {scope.Place}";
-
-    private static int? LayerInName(string name)
-    {
-        Match match = LayerPattern().Match(name);
-        return match.Success && int.TryParse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture, out int layer) ? layer : null;
-    }
-
-    [GeneratedRegex(@"(?:^|[./_])(?:layers|blocks)[./]([0-9]{1,6})(?:[./]|$)")]
-    private static partial Regex LayerPattern();
 }

@@ -25,9 +25,12 @@ internal readonly unsafe struct OrtApiTable
     // Session options. Paths are UTF-16 on Windows and UTF-8 elsewhere.
     [FieldOffset(8 * 10)] public readonly delegate* unmanaged[Cdecl]<SessionOptions**, Status*> CreateSessionOptions;
     [FieldOffset(8 * 11)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, void*, Status*> SetOptimizedModelFilePath;
+    [FieldOffset(8 * 13)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, int, Status*> SetSessionExecutionMode;
+    [FieldOffset(8 * 14)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, void*, Status*> EnableProfiling;
     [FieldOffset(8 * 22)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, OrtLogSeverity, Status*> SetSessionLogSeverityLevel;
     [FieldOffset(8 * 23)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, OrtGraphOptimization, Status*> SetSessionGraphOptimizationLevel;
     [FieldOffset(8 * 24)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, int, Status*> SetIntraOpNumThreads;
+    [FieldOffset(8 * 25)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, int, Status*> SetInterOpNumThreads;
     [FieldOffset(8 * 130)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, byte*, byte*, Status*> AddSessionConfigEntry;
     [FieldOffset(8 * 237)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, byte*, int*, Status*> HasSessionConfigEntry;
     [FieldOffset(8 * 100)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, void> ReleaseSessionOptions;

@@ -29,6 +29,17 @@ internal sealed unsafe class OrtSessionOptions : SafeHandle
         }
     }
 
+    /// <summary>Runs nodes that do not depend on each other at the same time, on threads of their own: this many.</summary>
+    public int ParallelNodes
+    {
+        set
+        {
+            using HandleUse use = new(this);
+            _api.Check(_api.Table->SetSessionExecutionMode((SessionOptions*)use.Pointer, 1)); // ORT_PARALLEL
+            _api.Check(_api.Table->SetInterOpNumThreads((SessionOptions*)use.Pointer, value));
+        }
+    }
+
     public OrtGraphOptimization Optimization
     {
         set
@@ -55,6 +66,17 @@ internal sealed unsafe class OrtSessionOptions : SafeHandle
             using HandleUse use = new(this);
             using NativeText path = NativeText.Path(value);
             _api.Check(_api.Table->SetOptimizedModelFilePath((SessionOptions*)use.Pointer, path.Pointer));
+        }
+    }
+
+    /// <summary>Start of the path of the profile that a session writes when it is disposed of; ONNX Runtime adds a date and ".json".</summary>
+    public string ProfilePrefix
+    {
+        set
+        {
+            using HandleUse use = new(this);
+            using NativeText prefix = NativeText.Path(value);
+            _api.Check(_api.Table->EnableProfiling((SessionOptions*)use.Pointer, prefix.Pointer));
         }
     }
 

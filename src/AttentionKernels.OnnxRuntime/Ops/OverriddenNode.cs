@@ -1,4 +1,6 @@
+using AttentionKernels.OnnxRuntime.Graph;
 using AttentionKernels.OnnxRuntime.Interop;
+using AttentionKernels.OnnxRuntime.Steering;
 
 namespace AttentionKernels.OnnxRuntime.Ops;
 
@@ -8,6 +10,17 @@ namespace AttentionKernels.OnnxRuntime.Ops;
 /// <param name="Name">The node's name in the graph; may be empty.</param>
 internal sealed record OverriddenNode(string Domain, string Operator, string Name)
 {
-    /// <summary>Computes the node. Here, and nowhere else, steering enters: without it, this is plain attention.</summary>
-    public void Attend(in KernelContext context, in AttentionProblem problem, in LogitOutput logits) => AttentionRunner.Run(context, problem, default, logits);
+    /// <summary>The decoder layer in the node's name; null: none.</summary>
+    public int? Layer { get; } = LayerName.Find(Name);
+
+    /// <summary>Computes the node. Here, and nowhere else, steering enters: without a scope on this thread, this is plain attention.</summary>
+    public void Attend(in KernelContext context, in AttentionProblem problem, in LogitOutput logits)
+    {
+        if (SteeringScope.Current is SteeringScope scope)
+        {
+            scope.Attend(this, context, problem, logits);
+            return;
+        }
+        AttentionRunner.Run(context, problem, default, logits);
+    }
 }

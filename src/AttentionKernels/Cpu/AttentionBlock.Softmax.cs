@@ -13,16 +13,13 @@ internal static unsafe partial class AttentionBlock<V>
     /// <param name="keys">Keys of the tile.</param>
     /// <param name="width">Lanes.</param>
     /// <param name="memory">Block.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Softmax(bool mark, int keys, int width, in BlockMemory memory)
     {
         for (int lane = 0; lane < width; lane += V.Count)
         {
             float* scores = memory.Scores + lane, end = scores + (keys * Pitch);
-            V max = V.Load(memory.Max + lane), old = max;
-            for (float* s = scores; s < end; s += Pitch)
-            {
-                max = V.Max(max, V.Load(s));
-            }
+            V old = V.Load(memory.Max + lane), max = Raise(old, Largest(scores, end));
             V shift = Shift(max), sum = V.Broadcast(0f);
             if (mark)
             {
@@ -37,31 +34,53 @@ internal static unsafe partial class AttentionBlock<V>
             {
                 for (float* s = scores; s < end; s += Pitch)
                 {
-                    V p = VectorMath.ExpNonPositive(V.Subtract(V.Load(s), shift));
+                    V p = VectorMath.ExpAboveZero(V.Subtract(V.Load(s), shift));
                     sum = V.Add(sum, p);
                     V.Store(p, s);
                 }
             }
-            V correction = VectorMath.ExpNonPositive(V.Subtract(old, shift));
+            V correction = VectorMath.Exp(V.Subtract(old, shift));
             V.Store(correction, memory.Correction + lane);
             V.Store(V.MultiplyAdd(V.Load(memory.Sum + lane), correction, sum), memory.Sum + lane);
             V.Store(max, memory.Max + lane);
         }
     }
 
+    /// <summary>Maximum of a column; four chains, because one would wait for each maximum in turn.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static V Largest(float* scores, float* end)
+    {
+        V a = V.Broadcast(float.NegativeInfinity), b = a, c = a, d = a;
+        float* s = scores;
+        for (; s + (3 * Pitch) < end; s += 4 * Pitch)
+        {
+            a = V.Max(a, V.Load(s));
+            b = V.Max(b, V.Load(s + Pitch));
+            c = V.Max(c, V.Load(s + (2 * Pitch)));
+            d = V.Max(d, V.Load(s + (3 * Pitch)));
+        }
+        for (; s < end; s += Pitch)
+        {
+            a = V.Max(a, V.Load(s));
+        }
+        return V.Max(V.Max(a, b), V.Max(c, d));
+    }
+
     /// <summary>
     /// The same for a tile with keys that rows of the block are aligned with: aligned keys and the rest have their own maximum, sum and
     /// exponentials. Also tracks maximum and sum of keys of V_all that are not aligned.
     /// </summary>
-    private static void SoftmaxSplit(in TileRoles tile, byte* boxed, int keys, int width, in BlockMemory memory)
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void SoftmaxSplit(byte* boxed, int keys, int width, in BlockMemory memory)
     {
         V hidden = V.Broadcast(float.NegativeInfinity);
         for (int lane = 0; lane < width; lane += V.Count)
         {
-            V max = V.Load(memory.Max + lane), old = max;
+            int from = memory.AlignedFrom[lane / LaneGroup], to = memory.AlignedTo[lane / LaneGroup];
+            float* scores = memory.Scores + lane;
+            V old = V.Load(memory.Max + lane), max = hidden;
             V maxAligned = V.Load(memory.MaxAligned + lane), oldAligned = maxAligned;
             V maxBoxed = V.Load(memory.MaxBoxed + lane);
-            float* scores = memory.Scores + lane;
             for (int n = 0; n < keys; n++)
             {
                 V s = V.Load(scores + (n * Pitch));
@@ -70,22 +89,27 @@ internal static unsafe partial class AttentionBlock<V>
                     max = V.Max(max, s);
                     continue;
                 }
-                V aligned = V.Lanes(memory.Aligned[n] >> lane);
-                V other = V.Select(aligned, hidden, s);
-                maxAligned = V.Max(maxAligned, V.Select(aligned, s, hidden));
+                V other = s;
+                if (n >= from && n < to)
+                {
+                    V aligned = V.Lanes(memory.Aligned[n] >> lane);
+                    other = V.Select(aligned, hidden, s);
+                    maxAligned = V.Max(maxAligned, V.Select(aligned, s, hidden));
+                }
                 maxBoxed = V.Max(maxBoxed, other);
                 max = V.Max(max, other);
             }
 
+            max = Raise(old, max);
             V shift = Shift(max), shiftAligned = Shift(maxAligned);
             V sum = V.Broadcast(0f), sumAligned = sum, sumBoxed = sum;
             for (int n = 0; n < keys; n++)
             {
                 float* at = scores + (n * Pitch);
                 V s = V.Load(at);
-                V aligned = V.Lanes(memory.Aligned[n] >> lane);
-                if (n >= tile.FirstAligned && n < tile.EndAligned)
+                if (n >= from && n < to)
                 {
+                    V aligned = V.Lanes(memory.Aligned[n] >> lane);
                     V q = MarkedExp(V.Select(aligned, s, hidden), shiftAligned);
                     sumAligned = V.Add(sumAligned, q);
                     V.Store(q, memory.AlignedScores + (n * Pitch) + lane);
@@ -100,8 +124,8 @@ internal static unsafe partial class AttentionBlock<V>
                 V.Store(p, at);
             }
 
-            V correction = VectorMath.ExpNonPositive(V.Subtract(old, shift));
-            V alignedCorrection = VectorMath.ExpNonPositive(V.Subtract(oldAligned, shiftAligned));
+            V correction = VectorMath.Exp(V.Subtract(old, shift));
+            V alignedCorrection = VectorMath.Exp(V.Subtract(oldAligned, shiftAligned));
             V.Store(correction, memory.Correction + lane);
             V.Store(alignedCorrection, memory.AlignedCorrection + lane);
             V.Store(V.MultiplyAdd(V.Load(memory.Sum + lane), correction, sum), memory.Sum + lane);
@@ -135,11 +159,11 @@ internal static unsafe partial class AttentionBlock<V>
     }
 
     /// <summary>After <see cref="Softmax"/>: corrects the sums over V_all, and adds this tile's.</summary>
-    private static void AddClassSums(AttentionCall* call, int b, int key, int keys, in TileRoles tile, int width, bool split, in BlockMemory memory)
+    private static void AddClassSums(AttentionCall* call, int b, int key, int keys, in TileRoles tile, in BlockMemory memory)
     {
         byte* boxed = call->Plan.Boxed + ((long)b * call->Problem.KeyLength) + key;
         V zero = V.Broadcast(0f);
-        for (int lane = 0; lane < width; lane += V.Count)
+        for (int lane = 0; lane < memory.Width; lane += V.Count)
         {
             V correction = V.Load(memory.Correction + lane);
             V sumAligned = zero, sumBoxed = zero;
@@ -153,14 +177,14 @@ internal static unsafe partial class AttentionBlock<V>
                 }
             }
             V.Store(V.MultiplyAdd(V.Load(memory.SumBoxed + lane), correction, sumBoxed), memory.SumBoxed + lane);
-            if (!split)
+            if (!memory.Split)
             {
                 V.Store(V.MultiplyAdd(V.Load(memory.SumAligned + lane), correction, sumAligned), memory.SumAligned + lane);
             }
         }
-        if (call->Bias.SpeakerScores != null && !split)
+        if (call->Bias.SpeakerScores != null && !memory.Split)
         {
-            Rescale(memory.SpeakerSums, memory.Correction, call->Bias.SpeakerCount, width);
+            Rescale(memory.SpeakerSums, memory.Correction, call->Bias.SpeakerCount, memory.Width);
             AddSpeakerSums(call, b, key, keys, memory.Scores, memory);
         }
     }
@@ -183,6 +207,13 @@ internal static unsafe partial class AttentionBlock<V>
         }
     }
 
+    /// <summary>
+    /// The maximum that a row's exponentials are relative to: the old one until a tile exceeds it by more than 8. Exponentials up to e^8 cost no
+    /// accuracy, and the sums and outputs so far need a new scale once or twice in a row instead of in every tile (was 5 to 8 % of the time).
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static V Raise(V old, V largest) => V.Select(V.LessThan(V.Add(old, V.Broadcast(8f)), largest), largest, old);
+
     /// <summary>What to subtract before the exponential: the maximum, or 0 where nothing was seen yet, because -inf - -inf is NaN.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static V Shift(V max) => V.Select(V.Equals(max, V.Broadcast(float.NegativeInfinity)), V.Broadcast(0f), max);
@@ -190,5 +221,5 @@ internal static unsafe partial class AttentionBlock<V>
     /// <summary>e^(s - shift), and -0 for s = -inf.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static V MarkedExp(V s, V shift) => V.Select(
-        V.Equals(s, V.Broadcast(float.NegativeInfinity)), V.Broadcast(-0f), VectorMath.ExpNonPositive(V.Subtract(s, shift)));
+        V.Equals(s, V.Broadcast(float.NegativeInfinity)), V.Broadcast(-0f), VectorMath.Exp(V.Subtract(s, shift)));
 }

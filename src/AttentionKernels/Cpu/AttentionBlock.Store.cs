@@ -1,19 +1,21 @@
+using System.Runtime.Intrinsics;
+
 namespace AttentionKernels.Cpu;
 
 /// <content>Finishing a block.</content>
 internal static unsafe partial class AttentionBlock<V>
 {
     /// <summary>Adds each head's sink to the rest class of the rows that see any key.</summary>
-    private static void AddSink(AttentionCall* call, int lanes, int valueSize, bool split, in BlockMemory memory)
+    private static void AddSink(AttentionCall* call, int valueSize, in BlockMemory memory)
     {
         if (call->Problem.HeadSink == null)
         {
             return;
         }
-        for (int lane = 0; lane < lanes; lane++)
+        for (int lane = 0; lane < memory.Lanes; lane++)
         {
             float sink = call->Problem.HeadSink[memory.Head[lane]], max = memory.Max[lane];
-            bool sees = max != float.NegativeInfinity || (split && memory.MaxAligned[lane] != float.NegativeInfinity);
+            bool sees = max != float.NegativeInfinity || (memory.Split && memory.MaxAligned[lane] != float.NegativeInfinity);
             if (!sees || sink == float.NegativeInfinity)
             {
                 continue;
@@ -29,7 +31,7 @@ internal static unsafe partial class AttentionBlock<V>
             if (memory.Spoken[lane] >= 0)
             {
                 memory.SumBoxed[lane] *= correction;
-                if (split)
+                if (memory.Split)
                 {
                     continue; // sums over aligned keys have their own maximum
                 }
@@ -43,9 +45,9 @@ internal static unsafe partial class AttentionBlock<V>
     }
 
     /// <summary>Writes finished rows to the output, and what <see cref="SocialBiasEpilogue"/> needs of rows of U.</summary>
-    private static void StoreRows(AttentionCall* call, int b, int lanes, int valueSize, bool split, in BlockMemory memory)
+    private static void StoreRows(AttentionCall* call, int b, int valueSize, in BlockMemory memory)
     {
-        for (int lane = 0; lane < lanes; lane++)
+        for (int lane = 0; lane < memory.Lanes; lane++)
         {
             int head = memory.Head[lane], u = memory.Spoken[lane];
             if (u >= 0)
@@ -64,29 +66,61 @@ internal static unsafe partial class AttentionBlock<V>
                 {
                     call->SpeakerSums[(at * call->Bias.SpeakerCount) + n] = memory.SpeakerSums[(n * Pitch) + lane];
                 }
-                if (split)
-                {
-                    for (int d = 0; d < valueSize; d++)
-                    {
-                        call->RestOutput[(at * valueSize) + d] = memory.Output[(d * Pitch) + lane];
-                        call->AlignedOutput[(at * valueSize) + d] = memory.AlignedOutput[(d * Pitch) + lane];
-                    }
-                    continue;
-                }
             }
+        }
+        if (valueSize == 0)
+        {
+            return;
+        }
+        for (int lane = 0; lane < memory.Lanes; lane += LaneTranspose.Rows)
+        {
+            StoreOutputs(call, b, lane, valueSize, memory);
+        }
+    }
 
-            if (valueSize == 0)
+    /// <summary>The outputs of four lanes from <paramref name="lane"/> on: finished rows, or both accumulators of split rows of U.</summary>
+    private static void StoreOutputs(AttentionCall* call, int b, int lane, int size, in BlockMemory memory)
+    {
+        const int Rows = LaneTranspose.Rows;
+        TensorView output = call->Problem.Output;
+        float** rest = stackalloc float*[Rows], aligned = stackalloc float*[Rows];
+        float* factors = stackalloc float[Rows];
+        bool anySplit = false;
+        for (int n = 0; n < Rows; n++)
+        {
+            float* buffer = memory.Rows + (n * size);
+            rest[n] = aligned[n] = buffer;
+            factors[n] = 1;
+            if (lane + n >= memory.Lanes)
             {
                 continue;
             }
-
-            // A row that saw no key has sum 0 and output 0; every other sum is at least 1, or NaN.
-            float divisor = memory.Sum[lane] == 0 ? 1 : memory.Sum[lane];
-            OutputRow row = new(call->Problem.Output, b, head, memory.Row[lane]);
-            for (int d = 0; d < valueSize; d++)
+            if (memory.Split && memory.Spoken[lane + n] >= 0)
             {
-                row[d] = memory.Output[(d * Pitch) + lane] / divisor;
+                long at = (((long)memory.Head[lane + n] * call->Spoken) + memory.Spoken[lane + n]) * size;
+                rest[n] = call->RestOutput + at;
+                aligned[n] = call->AlignedOutput + at;
+                anySplit = true;
+                continue;
             }
+            // A row that saw no key has sum 0 and output 0; every other sum is at least 1, or NaN.
+            factors[n] = memory.Sum[lane + n] == 0 ? 1 : 1 / memory.Sum[lane + n];
+            if (output.Type == ElementType.Float32)
+            {
+                rest[n] = output.Float(b, memory.Head[lane + n], memory.Row[lane + n]);
+            }
+        }
+        LaneTranspose.Store(memory.Output + lane, Vector128.Load(factors), size, rest[0], rest[1], rest[2], rest[3]);
+        for (int n = 0; n < Rows && lane + n < memory.Lanes; n++)
+        {
+            if (rest[n] == memory.Rows + (n * size))
+            {
+                ElementRows.Narrow(output.Type, rest[n], output.Row(b, memory.Head[lane + n], memory.Row[lane + n]), size);
+            }
+        }
+        if (anySplit)
+        {
+            LaneTranspose.Store(memory.AlignedOutput + lane, Vector128.Create(1f), size, aligned[0], aligned[1], aligned[2], aligned[3]);
         }
     }
 

@@ -6,10 +6,10 @@ namespace AttentionKernels.Cpu;
 internal static unsafe partial class AttentionBlock<V>
 {
     /// <summary>The roles of the block's rows of U, each once, with the lanes that have it.</summary>
-    private static int CollectRoles(AttentionCall* call, int b, int lanes, in BlockMemory memory)
+    private static int CollectRoles(AttentionCall* call, int b, in BlockMemory memory)
     {
         int count = 0;
-        for (int lane = 0; lane < lanes; lane++)
+        for (int lane = 0; lane < memory.Lanes; lane++)
         {
             if (memory.Spoken[lane] < 0)
             {
@@ -33,24 +33,40 @@ internal static unsafe partial class AttentionBlock<V>
     }
 
     /// <summary>Query rows, scaled and transposed; lanes beyond the last row are 0.</summary>
-    private static void LoadQuery(in AttentionProblem problem, int b, int lanes, int width, in BlockMemory memory)
+    private static void LoadQuery(in AttentionProblem problem, int b, in BlockMemory memory)
     {
-        for (int lane = 0; lane < width; lane++)
+        int size = problem.HeadSize;
+        for (int lane = 0; lane < memory.Width; lane += LaneTranspose.Rows)
         {
-            for (int d = 0; d < problem.HeadSize; d++)
+            LaneTranspose.Load(
+                Row(problem, lane, memory), Row(problem, lane + 1, memory), Row(problem, lane + 2, memory), Row(problem, lane + 3, memory),
+                size, problem.Scale, memory.Query + lane);
+        }
+
+        float* Row(in AttentionProblem problem, int lane, in BlockMemory memory)
+        {
+            float* buffer = memory.Rows + (lane % LaneTranspose.Rows * size);
+            if (lane >= memory.Lanes)
             {
-                memory.Query[(d * Pitch) + lane] = lane < lanes ? problem.Query.Load(b, memory.Head[lane], memory.Row[lane], d) * problem.Scale : 0f;
+                new Span<float>(buffer, size).Clear();
+                return buffer;
             }
+            if (problem.Query.Type == ElementType.Float32)
+            {
+                return problem.Query.Float(b, memory.Head[lane], memory.Row[lane]);
+            }
+            ElementRows.Widen(problem.Query.Type, problem.Query.Row(b, memory.Head[lane], memory.Row[lane]), buffer, size);
+            return buffer;
         }
     }
 
-    private static void Start(AttentionCall* call, int width, bool spoken, bool split, in BlockMemory memory)
+    private static void Start(AttentionCall* call, in BlockMemory memory)
     {
         int valueSize = call->Problem.Value.IsEmpty ? 0 : call->Problem.ValueHeadSize;
         new Span<float>(memory.Max, Pitch).Fill(float.NegativeInfinity);
         new Span<float>(memory.Sum, Pitch).Clear();
         new Span<float>(memory.Output, valueSize * Pitch).Clear();
-        if (spoken)
+        if (memory.HasSpoken)
         {
             new Span<float>(memory.MaxAligned, Pitch).Fill(float.NegativeInfinity);
             new Span<float>(memory.SumAligned, Pitch).Clear();
@@ -58,37 +74,79 @@ internal static unsafe partial class AttentionBlock<V>
             new Span<float>(memory.SumBoxed, Pitch).Clear();
             new Span<float>(memory.SpeakerSums, call->Bias.SpeakerCount * Pitch).Clear();
         }
-        if (split)
+        if (memory.Split)
         {
             new Span<float>(memory.AlignedOutput, valueSize * Pitch).Clear();
         }
     }
 
-    /// <summary>Rows of K or V as float32: where they lie, or widened into <paramref name="buffer"/>.</summary>
+    /// <summary>Rows of K or V as float32: where they lie, or copied or widened into <paramref name="buffer"/>.</summary>
     private static float* Rows(in TensorView tensor, int b, int head, int key, int keys, int size, float* buffer, out nint stride)
     {
-        if (tensor.Type == ElementType.Float32)
+        if (!BlockMemory.Copies(tensor, size))
         {
             stride = (nint)tensor.RowStride;
             return tensor.Float(b, head, key);
         }
-        stride = size;
+        stride = size + BlockMemory.RowGap;
         for (int n = 0; n < keys; n++)
         {
-            ElementRows.Widen(tensor.Type, tensor.Row(b, head, key + n), buffer + (n * size), size);
+            ElementRows.Widen(tensor.Type, tensor.Row(b, head, key + n), buffer + (n * stride), size);
         }
         return buffer;
     }
 
+    /// <summary>
+    /// Which keys of a partly hidden tile each group of lanes sees at all, into <see cref="BlockMemory.From"/> and <see cref="BlockMemory.To"/>: on
+    /// the diagonal of a causal tile the early rows see half of the keys or fewer, and the products leave out the rest.
+    /// </summary>
+    /// <returns>False when every group sees all keys of the tile.</returns>
+    private static bool TrimTile(int key, int keys, in BlockMemory memory)
+    {
+        bool trimmed = false;
+        for (int lane = 0, group = 0; lane < memory.Lanes; group++)
+        {
+            int from = keys, to = 0;
+            for (int end = Math.Min(memory.Lanes, lane + LaneGroup); lane < end; lane++)
+            {
+                int first = Math.Max(0, memory.First[lane] - key), last = Math.Min(keys, memory.End[lane] - key);
+                if (first < last)
+                {
+                    (from, to) = (Math.Min(from, first), Math.Max(to, last));
+                }
+            }
+            (memory.From[group], memory.To[group]) = (Math.Min(from, to), to);
+            trimmed |= from > 0 || to < keys;
+        }
+        return trimmed;
+    }
+
+    /// <summary>S^T = K Q^T, where trimmed only the parts that are seen: the others keep what they held.</summary>
+    private static void MultiplyKeys(float* k, nint stride, int size, int keys, bool trimmed, in BlockMemory memory, TilePrefetch* ahead)
+    {
+        if (!trimmed)
+        {
+            Gemm.Multiply<V>(k, stride, 1, memory.Query, memory.Scores, keys, size, memory.Width, accumulate: false, ahead);
+            return;
+        }
+        for (int lane = 0, group = 0; lane < memory.Width; lane += LaneGroup, group++)
+        {
+            int from = memory.From[group];
+            Gemm.Multiply<V>(
+                k + (from * stride), stride, 1, memory.Query + lane, memory.Scores + (from * Pitch) + lane,
+                memory.To[group] - from, size, LaneGroup, accumulate: false);
+        }
+    }
+
     /// <summary>Soft-cap, additive bias and masks, in this order.</summary>
-    private static void FinishLogits(in AttentionProblem problem, int b, int key, int keys, int lanes, int width, bool masked, in BlockMemory memory)
+    private static void FinishLogits(in AttentionProblem problem, int b, int key, int keys, bool masked, in BlockMemory memory)
     {
         if (problem.Softcap > 0)
         {
             V cap = V.Broadcast(problem.Softcap);
             for (int n = 0; n < keys; n++)
             {
-                for (float* s = memory.Scores + (n * Pitch), end = s + width; s < end; s += V.Count)
+                for (float* s = memory.Scores + (n * Pitch), end = s + memory.Width; s < end; s += V.Count)
                 {
                     V.Store(V.Multiply(cap, VectorMath.Tanh(V.Divide(V.Load(s), cap))), s);
                 }
@@ -96,7 +154,7 @@ internal static unsafe partial class AttentionBlock<V>
         }
         if (!problem.Bias.IsEmpty)
         {
-            for (int lane = 0; lane < lanes; lane++)
+            for (int lane = 0; lane < memory.Lanes; lane++)
             {
                 for (int n = 0; n < keys; n++)
                 {
@@ -111,7 +169,7 @@ internal static unsafe partial class AttentionBlock<V>
             V hidden = V.Broadcast(float.NegativeInfinity);
             for (int n = 0; n < keys; n++)
             {
-                for (int lane = 0; lane < width; lane += V.Count)
+                for (int lane = 0; lane < memory.Width; lane += V.Count)
                 {
                     float* s = memory.Scores + (n * Pitch) + lane;
                     V.Store(V.Select(V.InRange(memory.First + lane, memory.End + lane, key + n), V.Load(s), hidden), s);
@@ -120,12 +178,20 @@ internal static unsafe partial class AttentionBlock<V>
         }
     }
 
-    /// <summary>Which lanes each key of the tile is aligned with, into <see cref="BlockMemory.Aligned"/>.</summary>
-    private static TileRoles AlignTile(AttentionCall* call, int b, int key, int keys, int roles, in BlockMemory memory)
+    /// <summary>
+    /// Which lanes each key of the tile is aligned with, into <see cref="BlockMemory.Aligned"/>, and for each group of lanes the keys
+    /// between which that happens: rows of one utterance stand side by side, and share few of the tile's keys.
+    /// </summary>
+    private static TileRoles AlignTile(AttentionCall* call, int b, int key, int keys, in BlockMemory memory)
     {
         byte* boxed = call->Plan.Boxed + ((long)b * call->Problem.KeyLength) + key;
-        bool any = false;
-        int first = keys, end = 0;
+        for (int group = 0; group < memory.Width / LaneGroup; group++)
+        {
+            (memory.AlignedFrom[group], memory.AlignedTo[group]) = (0, 0);
+        }
+        bool anyBoxed = false, anyAligned = false;
+        Role last = default;
+        ulong lastLanes = 0;
         for (int n = 0; n < keys; n++)
         {
             memory.Aligned[n] = 0;
@@ -133,19 +199,30 @@ internal static unsafe partial class AttentionBlock<V>
             {
                 continue;
             }
-            any = true;
             Role role = Role.Of(call->Bias.Keys, b, key + n);
-            for (int r = 0; r < roles; r++)
+            if (!anyBoxed || role != last)
             {
-                memory.Aligned[n] |= memory.Roles[r].SharedSpeakers(role) != 0 ? memory.RoleLanes[r] : 0;
+                // Patches of one box in one frame come in runs with the same role.
+                (last, lastLanes) = (role, 0);
+                for (int r = 0; r < memory.RoleCount; r++)
+                {
+                    lastLanes |= memory.Roles[r].SharedSpeakers(role) != 0 ? memory.RoleLanes[r] : 0;
+                }
             }
-            if (memory.Aligned[n] != 0)
+            anyBoxed = true;
+            memory.Aligned[n] = lastLanes;
+            anyAligned |= lastLanes != 0;
+            ulong lanes = lastLanes;
+            while (lanes != 0)
             {
-                first = Math.Min(first, n);
-                end = n + 1;
+                int group = BitOperations.TrailingZeroCount(lanes) / LaneGroup;
+                memory.AlignedFrom[group] = memory.AlignedTo[group] == 0 ? n : memory.AlignedFrom[group];
+                memory.AlignedTo[group] = n + 1;
+                int end = (group + 1) * LaneGroup;
+                lanes = end < Pitch ? lanes & (ulong.MaxValue << end) : 0;
             }
         }
-        return new TileRoles(any, first, end);
+        return new TileRoles(anyBoxed, anyAligned);
     }
 
     /// <summary>Adds each row's exponentials on the keys it shares a speaker with, speaker by speaker.</summary>
@@ -196,19 +273,27 @@ internal static unsafe partial class AttentionBlock<V>
         return true;
     }
 
-    /// <summary>
-    /// O^T += V^T P^T. Where V holds a value that is not finite, key by key, leaving out those that a row does not see: they carry -0. The
-    /// other rows of the block get the same bits either way.
-    /// </summary>
-    private static void AddValues(float* v, nint stride, float* p, float* output, int size, int keys, int width, bool finite)
+    /// <summary>O^T += V^T P^T, for each group of lanes over its keys [from, to) of the tile.</summary>
+    private static void AddGroups(float* v, nint stride, float* p, float* output, int size, int* from, int* to, in BlockMemory memory)
     {
-        if (finite)
+        for (int lane = 0, group = 0; lane < memory.Width; lane += LaneGroup, group++)
         {
-            Gemm.Multiply<V>(v, 1, stride, p, output, size, keys, width, accumulate: true);
-            return;
+            if (from[group] < to[group])
+            {
+                Gemm.Multiply<V>(
+                    v + (from[group] * stride), 1, stride, p + (from[group] * Pitch) + lane, output + lane, size, to[group] - from[group], LaneGroup, accumulate: true);
+            }
         }
+    }
+
+    /// <summary>
+    /// The same where V holds a value that is not finite: key by key, leaving out those that a row does not see, which carry -0. The other rows of
+    /// the block get the same bits either way.
+    /// </summary>
+    private static void AddVisibleValues(float* v, nint stride, float* p, float* output, int size, int first, int end, int width)
+    {
         V zero = V.Broadcast(0f), one = V.Broadcast(1f), never = V.LessThan(one, zero);
-        for (int n = 0; n < keys; n++)
+        for (int n = first; n < end; n++)
         {
             for (int lane = 0; lane < width; lane += V.Count)
             {

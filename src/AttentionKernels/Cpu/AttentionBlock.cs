@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 
 namespace AttentionKernels.Cpu;
 
@@ -10,6 +11,9 @@ namespace AttentionKernels.Cpu;
 /// across lanes, K and V are read where they lie, and a row's arithmetic never depends on its neighbours: results are bit-identical
 /// for any batch, any split of the rows and any number of threads. Key tiles start at multiples of 64 for the same reason.
 ///
+/// A task takes a few blocks (panels) through K and V together: each tile comes from memory, and is widened or brought together, once for
+/// all of them.
+///
 /// A tile costs a second PV product only where it holds keys aligned with a row of the block that may be steered; every other tile
 /// is plain flash attention, with sums over its keys of V_all when the block has rows of U.
 /// </remarks>
@@ -19,24 +23,68 @@ internal static unsafe partial class AttentionBlock<V>
 {
     private const int Pitch = Gemm.Pitch;
 
-    /// <summary>Computes block <paramref name="task"/> of the call with <paramref name="workerMemory"/> as working memory.</summary>
+    /// <summary>Lanes that a tile treats alike: one vector.</summary>
+    private static int LaneGroup
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => V.Count;
+    }
+
+    /// <summary>Computes task <paramref name="task"/> of the call, a few panels of one key head, with <paramref name="workerMemory"/> as working memory.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Run(AttentionCall* call, int task, byte* workerMemory)
     {
         ref readonly AttentionProblem problem = ref call->Problem;
+        // Later rows see more keys when causal: they go first, so that the last task to finish is a short one.
+        int group = task / call->TasksPerGroup, first = (call->TasksPerGroup - 1 - (task % call->TasksPerGroup)) * call->PanelsPerTask;
+        int count = Math.Min(call->PanelsPerTask, (call->RowBlocks * call->HeadBlocks) - first);
+        int kvHead = group % problem.KvHeads, b = group / problem.KvHeads;
+
+        BlockMemory* panels = stackalloc BlockMemory[AttentionCall.MaxPanels];
         var scratch = new ScratchCursor(workerMemory);
-        BlockMemory memory = BlockMemory.At(ref scratch, problem, call->Bias);
+        BlockMemory.Lay(ref scratch, problem, call->Bias, count, panels);
+        int lo = int.MaxValue, hi = 0;
+        for (int p = 0; p < count; p++)
+        {
+            Begin(call, b, kvHead, first + p, ref panels[p]);
+            (lo, hi) = (Math.Min(lo, panels[p].Lo), Math.Max(hi, panels[p].Hi));
+        }
 
-        // Later row blocks see more keys when causal: they go first, so that the last task to finish is a short one.
-        int rowBlock = call->RowBlocks - 1 - (task % call->RowBlocks);
-        int rest = task / call->RowBlocks;
-        int headBlock = rest % call->HeadBlocks;
-        rest /= call->HeadBlocks;
-        int kvHead = rest % problem.KvHeads, b = rest / problem.KvHeads;
+        int valueSize = problem.Value.IsEmpty ? 0 : problem.ValueHeadSize;
+        for (int key = lo & ~(BlockMemory.TileKeys - 1); key < hi; key += BlockMemory.TileKeys)
+        {
+            int keys = Math.Min(BlockMemory.TileKeys, hi - key);
+            nint valueStride = 0;
+            float* k = Rows(problem.Key, b, kvHead, key, keys, problem.HeadSize, panels->Key, out nint keyStride);
+            float* v = valueSize == 0 ? null : Rows(problem.Value, b, kvHead, key, keys, valueSize, panels->Value, out valueStride);
+            int next = key + BlockMemory.TileKeys;
+            TilePrefetch ahead = next < hi ? TilePrefetch.Of(problem, b, kvHead, next, Math.Min(BlockMemory.TileKeys, hi - next)) : default;
+            for (int p = 0; p < count; p++)
+            {
+                if (key < panels[p].Hi && key + keys > panels[p].Lo)
+                {
+                    AddTile(call, b, key, Math.Min(keys, panels[p].Hi - key), k, keyStride, v, valueStride, panels[p], &ahead);
+                }
+            }
+        }
+        for (int p = 0; p < count; p++)
+        {
+            if (panels[p].Lanes > 0)
+            {
+                AddSink(call, valueSize, panels[p]);
+                StoreRows(call, b, valueSize, panels[p]);
+            }
+        }
+    }
 
+    /// <summary>Loads a panel's query rows and works out what they see. A panel that has nothing to compute gets no lanes and no keys.</summary>
+    private static void Begin(AttentionCall* call, int b, int kvHead, int index, ref BlockMemory panel)
+    {
+        ref readonly AttentionProblem problem = ref call->Problem;
         int group = problem.Heads / problem.KvHeads;
-        int firstHead = (kvHead * group) + (headBlock * call->HeadsPerBlock);
+        int firstHead = (kvHead * group) + (index % call->HeadBlocks * call->HeadsPerBlock);
         int heads = Math.Min(call->HeadsPerBlock, ((kvHead + 1) * group) - firstHead);
-        int firstRow = rowBlock * call->RowsPerBlock;
+        int firstRow = index / call->HeadBlocks * call->RowsPerBlock;
         int rows = Math.Min(call->RowsPerBlock, problem.QueryLength - firstRow);
 
         int lanes = 0;
@@ -45,93 +93,110 @@ internal static unsafe partial class AttentionBlock<V>
         {
             for (int i = firstRow; i < firstRow + rows; i++, lanes++)
             {
-                memory.Head[lanes] = h;
-                memory.Row[lanes] = i;
-                memory.Spoken[lanes] = call->Spoken == 0 ? -1 : call->Plan.SpokenIndex[((long)b * problem.QueryLength) + i];
-                spoken |= memory.Spoken[lanes] >= 0 ? 1ul << lanes : 0;
+                panel.Head[lanes] = h;
+                panel.Row[lanes] = i;
+                panel.Spoken[lanes] = call->Spoken == 0 ? -1 : call->Plan.SpokenIndex[((long)b * problem.QueryLength) + i];
+                spoken |= panel.Spoken[lanes] >= 0 ? 1ul << lanes : 0;
             }
         }
         Debug.Assert(lanes <= Pitch && (spoken == 0 || heads == 1));
+        (panel.Lo, panel.Hi, panel.Lanes) = (int.MaxValue, 0, 0);
         if (problem.Value.IsEmpty && spoken == 0)
         {
             return;
         }
-        bool split = spoken != 0 && call->MayBeActive(b, firstHead);
-        int roles = spoken == 0 ? 0 : CollectRoles(call, b, lanes, memory);
+        panel.Lanes = lanes;
+        panel.Width = (lanes + LaneGroup - 1) / LaneGroup * LaneGroup;
+        panel.HasSpoken = spoken != 0;
+        panel.Split = spoken != 0 && call->MayBeActive(b, firstHead);
+        panel.RoleCount = spoken == 0 ? 0 : CollectRoles(call, b, panel);
 
-        // Visible keys: [lo, hi) is what any row sees, [maxFirst, minEnd) what all rows see.
-        int lo = int.MaxValue, hi = 0, maxFirst = 0, minEnd = int.MaxValue;
+        // Visible keys: [Lo, Hi) is what any row sees, [MaxFirst, MinEnd) what all rows see.
+        (panel.MaxFirst, panel.MinEnd) = (0, int.MaxValue);
         for (int lane = 0; lane < Pitch; lane++)
         {
-            (int first, int end) = lane < lanes ? problem.VisibleKeys(b, problem.OffsetOf(b) + memory.Row[lane]) : (0, 0);
-            (memory.First[lane], memory.End[lane]) = (first, end);
+            (int first, int end) = lane < lanes ? problem.VisibleKeys(b, problem.OffsetOf(b) + panel.Row[lane]) : (0, 0);
+            (panel.First[lane], panel.End[lane]) = (first, end);
             if (lane < lanes)
             {
-                (maxFirst, minEnd) = (Math.Max(maxFirst, first), Math.Min(minEnd, end));
+                (panel.MaxFirst, panel.MinEnd) = (Math.Max(panel.MaxFirst, first), Math.Min(panel.MinEnd, end));
                 if (first < end)
                 {
-                    (lo, hi) = (Math.Min(lo, first), Math.Max(hi, end));
+                    (panel.Lo, panel.Hi) = (Math.Min(panel.Lo, first), Math.Max(panel.Hi, end));
                 }
             }
         }
+        LoadQuery(problem, b, panel);
+        Start(call, panel);
+    }
 
-        int width = (lanes + (2 * V.Count) - 1) / (2 * V.Count) * (2 * V.Count);
-        LoadQuery(problem, b, lanes, width, memory);
-        Start(call, width, spoken != 0, split, memory);
-        int valueSize = problem.Value.IsEmpty ? 0 : problem.ValueHeadSize;
+    /// <summary>One tile of keys for one panel: logits, softmax, product with V.</summary>
+    private static void AddTile(AttentionCall* call, int b, int key, int keys, float* k, nint keyStride, float* v, nint valueStride, in BlockMemory panel, TilePrefetch* ahead)
+    {
+        ref readonly AttentionProblem problem = ref call->Problem;
+        int width = panel.Width, valueSize = v == null ? 0 : problem.ValueHeadSize;
+        bool masked = panel.MaxFirst > key || key + keys > panel.MinEnd;
+        bool trimmed = masked && TrimTile(key, keys, panel);
+        MultiplyKeys(k, keyStride, problem.HeadSize, keys, trimmed, panel, ahead);
+        FinishLogits(problem, b, key, keys, masked, panel);
 
-        for (int key = lo & ~(BlockMemory.TileKeys - 1); key < hi; key += BlockMemory.TileKeys)
+        // Rows of a tile in which some row does not see some key: a value that is not finite must not reach that row as 0 * NaN.
+        bool partial = masked || !problem.Bias.IsEmpty;
+        TileRoles tile = panel.HasSpoken ? AlignTile(call, b, key, keys, panel) : default;
+        bool splitTile = panel.Split && tile.HasAligned;
+        if (splitTile)
         {
-            int keys = Math.Min(BlockMemory.TileKeys, hi - key);
-            bool masked = maxFirst > key || key + keys > minEnd;
-
-            float* k = Rows(problem.Key, b, kvHead, key, keys, problem.HeadSize, memory.Key, out nint keyStride);
-            Gemm.Multiply<V>(k, keyStride, 1, memory.Query, memory.Scores, keys, problem.HeadSize, width, accumulate: false);
-            FinishLogits(problem, b, key, keys, lanes, width, masked, memory);
-
-            // Rows of a tile in which some row does not see some key: a value that is not finite must not reach that row as 0 * NaN.
-            bool partial = masked || !problem.Bias.IsEmpty;
-            TileRoles tile = spoken == 0 ? default : AlignTile(call, b, key, keys, roles, memory);
-            bool splitTile = split && tile.HasAligned;
-            if (splitTile)
+            SoftmaxSplit(call->Plan.Boxed + ((long)b * problem.KeyLength) + key, keys, width, panel);
+            Rescale(panel.AlignedOutput, panel.AlignedCorrection, valueSize, width);
+            if (call->Bias.SpeakerScores != null)
             {
-                SoftmaxSplit(tile, call->Plan.Boxed + ((long)b * problem.KeyLength) + key, keys, width, memory);
-                Rescale(memory.AlignedOutput, memory.AlignedCorrection, valueSize, width);
-                if (call->Bias.SpeakerScores != null)
-                {
-                    Rescale(memory.SpeakerSums, memory.AlignedCorrection, call->Bias.SpeakerCount, width);
-                    AddSpeakerSums(call, b, key, keys, memory.AlignedScores, memory);
-                }
-            }
-            else
-            {
-                if (tile.HasBoxed)
-                {
-                    TrackMaxima(call->Plan.Boxed + ((long)b * problem.KeyLength) + key, keys, width, memory);
-                }
-                Softmax(partial, keys, width, memory);
-                if (spoken != 0)
-                {
-                    AddClassSums(call, b, key, keys, tile, width, split, memory);
-                }
-            }
-            if (valueSize == 0)
-            {
-                continue;
-            }
-
-            Rescale(memory.Output, memory.Correction, valueSize, width);
-            float* v = Rows(problem.Value, b, kvHead, key, keys, valueSize, memory.Value, out nint valueStride);
-            bool finite = !(partial || splitTile) || AllFinite(v, valueStride, keys, valueSize);
-            AddValues(v, valueStride, memory.Scores, memory.Output, valueSize, keys, width, finite);
-            if (splitTile)
-            {
-                AddValues(v + (tile.FirstAligned * valueStride), valueStride, memory.AlignedScores + (tile.FirstAligned * Pitch),
-                    memory.AlignedOutput, valueSize, tile.EndAligned - tile.FirstAligned, width, finite);
+                Rescale(panel.SpeakerSums, panel.AlignedCorrection, call->Bias.SpeakerCount, width);
+                AddSpeakerSums(call, b, key, keys, panel.AlignedScores, panel);
             }
         }
+        else
+        {
+            if (tile.HasBoxed)
+            {
+                TrackMaxima(call->Plan.Boxed + ((long)b * problem.KeyLength) + key, keys, width, panel);
+            }
+            Softmax(partial, keys, width, panel);
+            if (panel.HasSpoken)
+            {
+                AddClassSums(call, b, key, keys, tile, panel);
+            }
+        }
+        if (valueSize == 0)
+        {
+            return;
+        }
 
-        AddSink(call, lanes, valueSize, split, memory);
-        StoreRows(call, b, lanes, valueSize, split, memory);
+        Rescale(panel.Output, panel.Correction, valueSize, width);
+        if ((partial || splitTile) && !AllFinite(v, valueStride, keys, valueSize))
+        {
+            AddVisibleValues(v, valueStride, panel.Scores, panel.Output, valueSize, 0, keys, width);
+            if (splitTile)
+            {
+                for (int lane = 0; lane < width; lane += LaneGroup)
+                {
+                    AddVisibleValues(
+                        v, valueStride, panel.AlignedScores + lane, panel.AlignedOutput + lane, valueSize,
+                        panel.AlignedFrom[lane / LaneGroup], panel.AlignedTo[lane / LaneGroup], LaneGroup);
+                }
+            }
+            return;
+        }
+        if (trimmed)
+        {
+            AddGroups(v, valueStride, panel.Scores, panel.Output, valueSize, panel.From, panel.To, panel);
+        }
+        else
+        {
+            Gemm.Multiply<V>(v, 1, valueStride, panel.Scores, panel.Output, valueSize, keys, width, accumulate: true, ahead);
+        }
+        if (splitTile)
+        {
+            AddGroups(v, valueStride, panel.AlignedScores, panel.AlignedOutput, valueSize, panel.AlignedFrom, panel.AlignedTo, panel);
+        }
     }
 }

@@ -7,6 +7,9 @@ internal unsafe struct AttentionCall
     public SocialBias Bias;
     public RolePlan Plan;
 
+    /// <summary>Partials of calls with few query rows.</summary>
+    public DecodePlan Decode;
+
     /// <summary>|U| over the batch; 0 without roles.</summary>
     public int Spoken;
 
@@ -15,6 +18,12 @@ internal unsafe struct AttentionCall
 
     /// <summary>Query heads of a block; more than one only where a group shares its key head and has few rows.</summary>
     public int HeadsPerBlock;
+
+    /// <summary>Panels of a task at most.</summary>
+    public const int MaxPanels = 8;
+
+    /// <summary>Blocks of rows and heads that one task takes through K and V together.</summary>
+    public int PanelsPerTask;
 
     /// <summary>[H, |U|] partials of rows of U.</summary>
     public SpokenRow* SpokenRows;
@@ -51,6 +60,9 @@ internal unsafe struct AttentionCall
 
     /// <summary>Blocks along the heads of one group.</summary>
     public readonly int HeadBlocks => ((Problem.Heads / Problem.KvHeads) + HeadsPerBlock - 1) / HeadsPerBlock;
+
+    /// <summary>Tasks of one key head of one batch element.</summary>
+    public readonly int TasksPerGroup => ((RowBlocks * HeadBlocks) + PanelsPerTask - 1) / PanelsPerTask;
 
     /// <summary>
     /// Whether head <paramref name="h"/> of batch element <paramref name="b"/> may turn out active, so that aligned keys need their own accumulator.

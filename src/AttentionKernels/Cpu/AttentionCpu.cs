@@ -8,7 +8,7 @@ namespace AttentionKernels.Cpu;
 /// The CPU engine: exact attention, head scores and social bias in one pass over K and V, in O(S D) memory.
 /// </summary>
 /// <remarks>
-/// Phase 1 runs <see cref="AttentionBlock{V}"/> over blocks of query rows; rows of U leave class partials in scratch memory. Phase 2, only
+/// Phase 1 runs <see cref="AttentionBlock{V}"/> over blocks of query rows, or <see cref="AttentionDecode{V}"/> over chunks of keys where there are few; rows of U leave class partials in scratch memory. Phase 2, only
 /// when there are rows of U, runs <see cref="SocialBiasEpilogue"/> over heads. That each pointer has room for what the sizes and strides say is
 /// the caller's word; the operators check it.
 /// </remarks>
@@ -63,13 +63,28 @@ public static unsafe class AttentionCpu
             ClearResults(problem, bias);
         }
 
-        call.Task = set switch
+        if (call.Decode.Chunks > 0)
         {
-            InstructionSet.Avx512 => &AttentionBlock<Vector512F>.Run,
-            InstructionSet.Avx2 => &AttentionBlock<Vector256F>.Run,
-            _ => &AttentionBlock<Vector128F>.Run,
-        };
-        RunPhase(&call, (long)problem.Batch * problem.KvHeads * call.HeadBlocks * call.RowBlocks, workers);
+            int blocks = problem.Batch * problem.KvHeads * call.HeadBlocks;
+            new Span<int>(call.Decode.Pending, blocks).Fill(call.Decode.Chunks);
+            call.Task = set switch
+            {
+                InstructionSet.Avx512 => &AttentionDecode<Vector512F>.Run,
+                InstructionSet.Avx2 => &AttentionDecode<Vector256F>.Run,
+                _ => &AttentionDecode<Vector128F>.Run,
+            };
+            RunPhase(&call, (long)blocks * call.Decode.Chunks, workers);
+        }
+        else
+        {
+            call.Task = set switch
+            {
+                InstructionSet.Avx512 => &AttentionBlock<Vector512F>.Run,
+                InstructionSet.Avx2 => &AttentionBlock<Vector256F>.Run,
+                _ => &AttentionBlock<Vector128F>.Run,
+            };
+            RunPhase(&call, (long)problem.Batch * problem.KvHeads * call.TasksPerGroup, workers);
+        }
         if (call.Spoken > 0)
         {
             call.Task = &SocialBiasEpilogue.Run;
@@ -98,8 +113,10 @@ public static unsafe class AttentionCpu
     {
         AttentionCall call = new() { Problem = problem, Bias = bias };
         call.Spoken = RolePlan.CountSpoken(problem, bias);
-        call.RowsPerBlock = Math.Min(Math.Max(problem.QueryLength, 1), Gemm.Pitch);
-        call.HeadsPerBlock = call.Spoken > 0 ? 1 : Math.Min(problem.Heads / problem.KvHeads, Gemm.Pitch / call.RowsPerBlock);
+        int length = Math.Max(problem.QueryLength, 1), group = problem.Heads / problem.KvHeads;
+        bool decode = DecodePlan.Fits(problem);
+        call.RowsPerBlock = Math.Min(length, Gemm.Pitch);
+        call.HeadsPerBlock = decode ? Math.Min(group, DecodeMemory.MaxRows / length) : call.Spoken > 0 ? 1 : Math.Min(group, Gemm.Pitch / call.RowsPerBlock);
         if (call.Spoken > 0)
         {
             call.Plan.Reserve(ref scratch, problem, bias, call.Spoken);
@@ -112,7 +129,22 @@ public static unsafe class AttentionCpu
         }
 
         ScratchCursor one = new(null);
-        BlockMemory.At(ref one, problem, bias);
+        if (decode)
+        {
+            call.Decode = DecodePlan.Reserve(ref scratch, problem, bias, call.Spoken > 0, call.HeadBlocks);
+            DecodeMemory.At(ref one, problem, bias);
+            call.WorkerBytes = one.Used;
+            call.WorkerMemory = (byte*)scratch.Take(one.Used * (nuint)degree);
+            return call;
+        }
+
+        // K and V come from the third-level cache or beyond once for each task: more panels in a task mean less of that, fewer mean an even load.
+        int panels = call.RowBlocks * call.HeadBlocks;
+        long share = (long)problem.Batch * problem.KvHeads * panels / (4L * degree);
+        call.PanelsPerTask = (int)Math.Clamp(share, 1, Math.Min(BlockMemory.PanelsThatFit(problem, bias), Math.Max(panels, 1)));
+
+        BlockMemory* layout = stackalloc BlockMemory[AttentionCall.MaxPanels];
+        BlockMemory.Lay(ref one, problem, bias, call.PanelsPerTask, layout);
         call.WorkerBytes = one.Used;
         call.WorkerMemory = (byte*)scratch.Take(one.Used * (nuint)degree);
         return call;

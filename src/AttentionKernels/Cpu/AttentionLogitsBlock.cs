@@ -169,9 +169,9 @@ internal static unsafe class AttentionLogitsBlock<V>
             V shift = Shift(max), sum = V.Broadcast(0f);
             for (float* s = scores; s < end; s += Pitch)
             {
-                sum = V.Add(sum, VectorMath.ExpNonPositive(V.Subtract(V.Load(s), shift)));
+                sum = V.Add(sum, VectorMath.Exp(V.Subtract(V.Load(s), shift)));
             }
-            V correction = VectorMath.ExpNonPositive(V.Subtract(old, shift));
+            V correction = VectorMath.Exp(V.Subtract(old, shift));
             V.Store(V.MultiplyAdd(V.Load(memory.Sum + lane), correction, sum), memory.Sum + lane);
             V.Store(max, memory.Max + lane);
         }
@@ -202,7 +202,7 @@ internal static unsafe class AttentionLogitsBlock<V>
             V shift = Shift(V.Load(memory.Max + lane)), sum = V.Load(memory.Sum + lane);
             for (float* s = memory.Scores + lane, end = s + (keys * Pitch); s < end; s += Pitch)
             {
-                V.Store(V.Divide(VectorMath.ExpNonPositive(V.Subtract(V.Load(s), shift)), sum), s);
+                V.Store(V.Divide(VectorMath.Exp(V.Subtract(V.Load(s), shift)), sum), s);
             }
         }
     }

@@ -1,13 +1,16 @@
 namespace AttentionKernels.Cpu;
 
 /// <summary>
-/// A worker's working memory. Matrices are [rows, <see cref="Gemm.Pitch"/>] with one lane for each query row; about 200 KB for
-/// head size 128, so that it stays in the second-level cache.
+/// Working memory of one panel of up to 64 query rows; the panels of a task share the matrices of a tile. Matrices are [rows,
+/// <see cref="Gemm.Pitch"/>] with one lane for each query row. How many panels there are is chosen so that all of it stays in the second-level cache.
 /// </summary>
 internal unsafe struct BlockMemory
 {
     /// <summary>Keys of a tile.</summary>
     public const int TileKeys = 64;
+
+    /// <summary>Floats between copied rows of K or V: a cache line, so that a column of them spreads over all sets of the cache.</summary>
+    public const int RowGap = 16;
 
     /// <summary>[D, lane] scaled query, transposed.</summary>
     public float* Query;
@@ -24,11 +27,35 @@ internal unsafe struct BlockMemory
     /// <summary>[ValueHeadSize, lane] accumulated output of aligned keys.</summary>
     public float* AlignedOutput;
 
-    /// <summary>[TileKeys, D] keys widened to float32.</summary>
+    /// <summary>[TileKeys, D + RowGap] keys widened to float32.</summary>
     public float* Key;
 
-    /// <summary>[TileKeys, ValueHeadSize] values widened to float32.</summary>
+    /// <summary>[TileKeys, ValueHeadSize + RowGap] values widened to float32 or brought together.</summary>
     public float* Value;
+
+    /// <summary>[LaneTranspose.Rows, larger head size] rows on their way in or out.</summary>
+    public float* Rows;
+
+    /// <summary>Query rows; 0: the panel has nothing to compute.</summary>
+    public int Lanes;
+
+    /// <summary>Lanes, rounded up to the group that a tile treats alike.</summary>
+    public int Width;
+
+    /// <summary>Keys that any row sees: [Lo, Hi).</summary>
+    public int Lo, Hi;
+
+    /// <summary>Keys that all rows see: [MaxFirst, MinEnd).</summary>
+    public int MaxFirst, MinEnd;
+
+    /// <summary>Whether there are rows of U.</summary>
+    public bool HasSpoken;
+
+    /// <summary>Whether aligned keys have accumulators of their own.</summary>
+    public bool Split;
+
+    /// <summary>Different roles of the rows of U.</summary>
+    public int RoleCount;
 
     /// <summary>[lane] running maximum and sum of the rest class, and the factor that the last tile applied to them.</summary>
     public float* Max, Sum, Correction;
@@ -48,6 +75,12 @@ internal unsafe struct BlockMemory
     /// <summary>[lane] query head, row, and index in U or -1.</summary>
     public int* Head, Row, Spoken;
 
+    /// <summary>[lane group] keys of a trimmed tile that any of its lanes sees: [From, To).</summary>
+    public int* From, To;
+
+    /// <summary>[lane group] keys of the tile between which any of its lanes is aligned with one: [AlignedFrom, AlignedTo), empty as [0, 0).</summary>
+    public int* AlignedFrom, AlignedTo;
+
     /// <summary>[TileKeys] bit for each lane that is aligned with the key; 0 for keys outside V_all.</summary>
     public ulong* Aligned;
 
@@ -57,39 +90,64 @@ internal unsafe struct BlockMemory
     /// <summary>[RoleCount] lanes of each role.</summary>
     public ulong* RoleLanes;
 
-    /// <summary>Lays the arrays out.</summary>
-    public static BlockMemory At(ref ScratchCursor scratch, in AttentionProblem problem, in SocialBias bias)
+    /// <summary>Bytes that the panels of one task may take: half of a second-level cache of 1 MB, so that a tile and its products fit beside them.</summary>
+    private const long PanelBytes = 512 << 10;
+
+    /// <summary>Panels of a task at most, 1 to <see cref="AttentionCall.MaxPanels"/>.</summary>
+    public static int PanelsThatFit(in AttentionProblem problem, in SocialBias bias)
+    {
+        long outputs = problem.Value.IsEmpty ? 0 : bias.Keys.IsEmpty ? 1 : 2;
+        long bytes = Gemm.Pitch * sizeof(float) * (problem.HeadSize + (outputs * problem.ValueHeadSize));
+        return (int)Math.Clamp(PanelBytes / bytes, 1, AttentionCall.MaxPanels);
+    }
+
+    /// <summary>Lays out <paramref name="count"/> panels that share a tile.</summary>
+    public static void Lay(ref ScratchCursor scratch, in AttentionProblem problem, in SocialBias bias, int count, BlockMemory* panels)
     {
         const nuint Row = Gemm.Pitch * sizeof(float);
         nuint size = (nuint)problem.HeadSize, valueSize = problem.Value.IsEmpty ? 0 : (nuint)problem.ValueHeadSize;
         bool steered = !bias.Keys.IsEmpty;
-        bool widen = problem.Key.Type != ElementType.Float32;
-        return new BlockMemory
+        BlockMemory tile = new()
         {
-            Query = (float*)scratch.Take(size * Row),
             Scores = (float*)scratch.Take(TileKeys * Row),
             AlignedScores = (float*)scratch.Take(steered ? TileKeys * Row : 0),
-            Output = (float*)scratch.Take(valueSize * Row),
-            AlignedOutput = (float*)scratch.Take(steered ? valueSize * Row : 0),
-            Key = (float*)scratch.Take(widen ? TileKeys * size * sizeof(float) : 0),
-            Value = (float*)scratch.Take(widen ? TileKeys * valueSize * sizeof(float) : 0),
-            Max = (float*)scratch.Take(Row),
-            Sum = (float*)scratch.Take(Row),
-            Correction = (float*)scratch.Take(Row),
-            MaxAligned = (float*)scratch.Take(Row),
-            SumAligned = (float*)scratch.Take(Row),
-            AlignedCorrection = (float*)scratch.Take(Row),
-            MaxBoxed = (float*)scratch.Take(Row),
-            SumBoxed = (float*)scratch.Take(Row),
-            SpeakerSums = (float*)scratch.Take((nuint)bias.SpeakerCount * Row),
-            First = (int*)scratch.Take(Row),
-            End = (int*)scratch.Take(Row),
-            Head = (int*)scratch.Take(Row),
-            Row = (int*)scratch.Take(Row),
-            Spoken = (int*)scratch.Take(Row),
+            Key = (float*)scratch.Take(Copies(problem.Key, problem.HeadSize) ? TileKeys * (size + RowGap) * sizeof(float) : 0),
+            Value = (float*)scratch.Take(Copies(problem.Value, problem.ValueHeadSize) ? TileKeys * (valueSize + RowGap) * sizeof(float) : 0),
+            Rows = (float*)scratch.Take(LaneTranspose.Rows * Math.Max(size, valueSize) * sizeof(float)),
             Aligned = (ulong*)scratch.Take(TileKeys * sizeof(ulong)),
-            Roles = (Role*)scratch.Take(Gemm.Pitch * (nuint)sizeof(Role)),
-            RoleLanes = (ulong*)scratch.Take(Gemm.Pitch * sizeof(ulong)),
+            From = (int*)scratch.Take(Row),
+            To = (int*)scratch.Take(Row),
+            AlignedFrom = (int*)scratch.Take(Row),
+            AlignedTo = (int*)scratch.Take(Row),
         };
+        for (int p = 0; p < count; p++)
+        {
+            panels[p] = tile;
+            panels[p].Query = (float*)scratch.Take(size * Row);
+            panels[p].Output = (float*)scratch.Take(valueSize * Row);
+            panels[p].AlignedOutput = (float*)scratch.Take(steered ? valueSize * Row : 0);
+            panels[p].Max = (float*)scratch.Take(Row);
+            panels[p].Sum = (float*)scratch.Take(Row);
+            panels[p].Correction = (float*)scratch.Take(Row);
+            panels[p].MaxAligned = (float*)scratch.Take(Row);
+            panels[p].SumAligned = (float*)scratch.Take(Row);
+            panels[p].AlignedCorrection = (float*)scratch.Take(Row);
+            panels[p].MaxBoxed = (float*)scratch.Take(Row);
+            panels[p].SumBoxed = (float*)scratch.Take(Row);
+            panels[p].SpeakerSums = (float*)scratch.Take((nuint)bias.SpeakerCount * Row);
+            panels[p].First = (int*)scratch.Take(Row);
+            panels[p].End = (int*)scratch.Take(Row);
+            panels[p].Head = (int*)scratch.Take(Row);
+            panels[p].Row = (int*)scratch.Take(Row);
+            panels[p].Spoken = (int*)scratch.Take(Row);
+            panels[p].Roles = (Role*)scratch.Take(Gemm.Pitch * (nuint)sizeof(Role));
+            panels[p].RoleLanes = (ulong*)scratch.Take(Gemm.Pitch * sizeof(ulong));
+        }
     }
+
+    /// <summary>
+    /// Whether the rows of a tile of K or V are brought together before they are used: to widen them, or because they lie far apart. Then
+    /// a column of them, which the product with V reads, falls into few sets of the cache, and each row into a page of its own.
+    /// </summary>
+    public static bool Copies(in TensorView tensor, int size) => !tensor.IsEmpty && (tensor.Type != ElementType.Float32 || tensor.RowStride != size);
 }

@@ -4,13 +4,16 @@ using System.Runtime.CompilerServices;
 namespace AttentionKernels.Cpu;
 
 /// <summary>
-/// C[r, lane] (+)= sum_k A(r, k) * B[k, lane]: the one matrix product of the CPU engine, register-blocked.
+/// C[r, lane] (+)= sum_k A(r, k) * B[k, lane]: the one matrix product of <see cref="AttentionBlock{V}"/>, register-blocked.
 /// </summary>
 /// <remarks>
-/// Lanes are query rows, so neither K nor V is packed or transposed: A(r, k) = a[r * rowStride + k * stepStride] is
-/// K row-major in S^T = K Q^T and V column-wise in O^T = V^T P^T, read by broadcast; B and C have a fixed pitch of <see cref="Pitch"/> lanes.
-/// Each C element is summed over k in increasing order by fused multiply-adds, whatever block it falls into: results do not depend on
-/// which other rows share a call.
+/// <para>Lanes are query rows, so neither K nor V is transposed: A(r, k) = a[r * rowStride + k * stepStride] is K row-major in S^T = K Q^T and V
+/// column-wise in O^T = V^T P^T, read by broadcast; B and C have a fixed pitch of <see cref="Pitch"/> lanes. Each C element is summed over
+/// k in increasing order by fused multiply-adds, whatever block it falls into: results do not depend on which other rows share a call.</para>
+/// <para>Share of the core's fused multiply-add peak (153 GFLOP/s measured in the same process, Skylake-SP, D = 64 and 128, 60 x 64 tiles):
+/// 8 rows x 2 vectors with a read row by row 0.75 (9 register moves in each step, front end), 12 x 2 on packed panels of A 0.92, 8 x 3 packed 0.94,
+/// 6 x 4 on rows where they lie 0.92. So 6 x 4, and no packing; rows must not lie a multiple of 4 KB apart, though: then all
+/// 64 of a tile fall into one set of the first-level cache and the product with V drops to 0.43, which is why <see cref="AttentionBlock{V}"/> copies such tiles.</para>
 /// </remarks>
 internal static unsafe class Gemm
 {
@@ -24,144 +27,369 @@ internal static unsafe class Gemm
     /// <param name="c">[rows, Pitch].</param>
     /// <param name="rows">Rows of C.</param>
     /// <param name="steps">Terms of each sum.</param>
-    /// <param name="lanes">Lanes to compute; rounded up to two vectors.</param>
+    /// <param name="lanes">Lanes to compute; rounded up to a vector.</param>
     /// <param name="accumulate">Add to C instead of overwriting it.</param>
-    public static void Multiply<V>(float* a, nint rowStride, nint stepStride, float* b, float* c, int rows, int steps, int lanes, bool accumulate)
+    /// <param name="ahead">What is read afterwards: a little of it is asked for between two blocks; null: nothing.</param>
+    public static void Multiply<V>(
+        float* a, nint rowStride, nint stepStride, float* b, float* c, int rows, int steps, int lanes, bool accumulate, TilePrefetch* ahead = null)
         where V : struct, IVector<V>
     {
         Debug.Assert(lanes <= Pitch);
-        for (int lane = 0; lane < lanes; lane += 2 * V.Count)
+        int lane = 0;
+        for (int wide = V.BlockVectors * V.Count; lane + wide <= lanes; lane += wide)
         {
             int r = 0;
-            if (V.BlockRows == 8)
+            for (int count; (count = RowsOfBlock(rows - r)) > 1; r += count)
             {
-                for (; r + 8 <= rows; r += 8)
-                {
-                    Block8<V>(a + (r * rowStride), rowStride, stepStride, b + lane, c + (r * Pitch) + lane, steps, accumulate);
-                }
-            }
-            for (; r + 4 <= rows; r += 4)
-            {
-                Block4<V>(a + (r * rowStride), rowStride, stepStride, b + lane, c + (r * Pitch) + lane, steps, accumulate);
+                Wide<V>(count, a + (r * rowStride), rowStride, stepStride, b + lane, c + (r * Pitch) + lane, steps, accumulate);
+                TilePrefetch.Step(ahead);
             }
             for (; r < rows; r++)
             {
-                Block1<V>(a + (r * rowStride), stepStride, b + lane, c + (r * Pitch) + lane, steps, accumulate);
+                for (int vector = lane; vector < lane + wide; vector += V.Count)
+                {
+                    Block1x1<V>(a + (r * rowStride), rowStride, stepStride, b + vector, c + (r * Pitch) + vector, steps, accumulate);
+                }
+            }
+        }
+        for (; lane < lanes; lane += V.Count)
+        {
+            int r = 0;
+            for (; r + 12 <= rows; r += 12)
+            {
+                Block12x1<V>(a + (r * rowStride), rowStride, stepStride, b + lane, c + (r * Pitch) + lane, steps, accumulate);
+                TilePrefetch.Step(ahead);
+            }
+            for (; r + 4 <= rows; r += 4)
+            {
+                Block4x1<V>(a + (r * rowStride), rowStride, stepStride, b + lane, c + (r * Pitch) + lane, steps, accumulate);
+            }
+            for (; r < rows; r++)
+            {
+                Block1x1<V>(a + (r * rowStride), rowStride, stepStride, b + lane, c + (r * Pitch) + lane, steps, accumulate);
             }
         }
     }
 
-    /// <summary>8 rows by 2 vectors.</summary>
-    private static void Block8<V>(float* a, nint rowStride, nint stepStride, float* b, float* c, int steps, bool accumulate)
+    /// <summary>8 rows are better two blocks of 4 than one of 6 and two of 1; fewer than 4 go one by one.</summary>
+    private static int RowsOfBlock(int rows) => rows is >= 6 and not 8 ? 6 : rows >= 4 ? 4 : 1;
+
+    /// <summary>6 or 4 rows by as many vectors as the registers allow.</summary>
+    private static void Wide<V>(int rows, float* a, nint rowStride, nint stepStride, float* b, float* c, int steps, bool accumulate)
         where V : struct, IVector<V>
     {
-        float* a0 = a, a1 = a0 + rowStride, a2 = a1 + rowStride, a3 = a2 + rowStride, a4 = a3 + rowStride, a5 = a4 + rowStride, a6 = a5 + rowStride, a7 = a6 + rowStride;
-        V c00 = Start<V>(c, accumulate), c01 = Start<V>(c + V.Count, accumulate);
-        V c10 = Start<V>(c + (1 * Pitch), accumulate), c11 = Start<V>(c + (1 * Pitch) + V.Count, accumulate);
-        V c20 = Start<V>(c + (2 * Pitch), accumulate), c21 = Start<V>(c + (2 * Pitch) + V.Count, accumulate);
-        V c30 = Start<V>(c + (3 * Pitch), accumulate), c31 = Start<V>(c + (3 * Pitch) + V.Count, accumulate);
-        V c40 = Start<V>(c + (4 * Pitch), accumulate), c41 = Start<V>(c + (4 * Pitch) + V.Count, accumulate);
-        V c50 = Start<V>(c + (5 * Pitch), accumulate), c51 = Start<V>(c + (5 * Pitch) + V.Count, accumulate);
-        V c60 = Start<V>(c + (6 * Pitch), accumulate), c61 = Start<V>(c + (6 * Pitch) + V.Count, accumulate);
-        V c70 = Start<V>(c + (7 * Pitch), accumulate), c71 = Start<V>(c + (7 * Pitch) + V.Count, accumulate);
-        nint at = 0;
-        for (int k = 0; k < steps; k++, at += stepStride, b += Pitch)
+        if (V.BlockVectors == 4)
         {
-            V b0 = V.Load(b), b1 = V.Load(b + V.Count);
-            V x0 = V.Broadcast(a0[at]);
-            c00 = V.MultiplyAdd(x0, b0, c00);
-            c01 = V.MultiplyAdd(x0, b1, c01);
-            V x1 = V.Broadcast(a1[at]);
-            c10 = V.MultiplyAdd(x1, b0, c10);
-            c11 = V.MultiplyAdd(x1, b1, c11);
-            V x2 = V.Broadcast(a2[at]);
-            c20 = V.MultiplyAdd(x2, b0, c20);
-            c21 = V.MultiplyAdd(x2, b1, c21);
-            V x3 = V.Broadcast(a3[at]);
-            c30 = V.MultiplyAdd(x3, b0, c30);
-            c31 = V.MultiplyAdd(x3, b1, c31);
-            V x4 = V.Broadcast(a4[at]);
-            c40 = V.MultiplyAdd(x4, b0, c40);
-            c41 = V.MultiplyAdd(x4, b1, c41);
-            V x5 = V.Broadcast(a5[at]);
-            c50 = V.MultiplyAdd(x5, b0, c50);
-            c51 = V.MultiplyAdd(x5, b1, c51);
-            V x6 = V.Broadcast(a6[at]);
-            c60 = V.MultiplyAdd(x6, b0, c60);
-            c61 = V.MultiplyAdd(x6, b1, c61);
-            V x7 = V.Broadcast(a7[at]);
-            c70 = V.MultiplyAdd(x7, b0, c70);
-            c71 = V.MultiplyAdd(x7, b1, c71);
+            if (rows == 6)
+            {
+                Block6x4<V>(a, rowStride, stepStride, b, c, steps, accumulate);
+            }
+            else
+            {
+                Block4x4<V>(a, rowStride, stepStride, b, c, steps, accumulate);
+            }
         }
-        V.Store(c00, c);
-        V.Store(c01, c + V.Count);
-        V.Store(c10, c + (1 * Pitch));
-        V.Store(c11, c + (1 * Pitch) + V.Count);
-        V.Store(c20, c + (2 * Pitch));
-        V.Store(c21, c + (2 * Pitch) + V.Count);
-        V.Store(c30, c + (3 * Pitch));
-        V.Store(c31, c + (3 * Pitch) + V.Count);
-        V.Store(c40, c + (4 * Pitch));
-        V.Store(c41, c + (4 * Pitch) + V.Count);
-        V.Store(c50, c + (5 * Pitch));
-        V.Store(c51, c + (5 * Pitch) + V.Count);
-        V.Store(c60, c + (6 * Pitch));
-        V.Store(c61, c + (6 * Pitch) + V.Count);
-        V.Store(c70, c + (7 * Pitch));
-        V.Store(c71, c + (7 * Pitch) + V.Count);
+        else if (rows == 6)
+        {
+            Block6x2<V>(a, rowStride, stepStride, b, c, steps, accumulate);
+        }
+        else
+        {
+            Block4x2<V>(a, rowStride, stepStride, b, c, steps, accumulate);
+        }
+    }
+
+    /// <summary>6 rows by 4 vectors.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Block6x4<V>(float* a, nint rowStride, nint stepStride, float* b, float* c, int steps, bool accumulate)
+        where V : struct, IVector<V>
+    {
+        V c0a = Start<V>(c, accumulate), c0b = Start<V>(c + V.Count, accumulate), c0c = Start<V>(c + (2 * V.Count), accumulate), c0d = Start<V>(c + (3 * V.Count), accumulate);
+        V c1a = Start<V>(c + Pitch, accumulate), c1b = Start<V>(c + Pitch + V.Count, accumulate), c1c = Start<V>(c + Pitch + (2 * V.Count), accumulate), c1d = Start<V>(c + Pitch + (3 * V.Count), accumulate);
+        V c2a = Start<V>(c + (2 * Pitch), accumulate), c2b = Start<V>(c + (2 * Pitch) + V.Count, accumulate), c2c = Start<V>(c + (2 * Pitch) + (2 * V.Count), accumulate), c2d = Start<V>(c + (2 * Pitch) + (3 * V.Count), accumulate);
+        V c3a = Start<V>(c + (3 * Pitch), accumulate), c3b = Start<V>(c + (3 * Pitch) + V.Count, accumulate), c3c = Start<V>(c + (3 * Pitch) + (2 * V.Count), accumulate), c3d = Start<V>(c + (3 * Pitch) + (3 * V.Count), accumulate);
+        V c4a = Start<V>(c + (4 * Pitch), accumulate), c4b = Start<V>(c + (4 * Pitch) + V.Count, accumulate), c4c = Start<V>(c + (4 * Pitch) + (2 * V.Count), accumulate), c4d = Start<V>(c + (4 * Pitch) + (3 * V.Count), accumulate);
+        V c5a = Start<V>(c + (5 * Pitch), accumulate), c5b = Start<V>(c + (5 * Pitch) + V.Count, accumulate), c5c = Start<V>(c + (5 * Pitch) + (2 * V.Count), accumulate), c5d = Start<V>(c + (5 * Pitch) + (3 * V.Count), accumulate);
+        float* a3 = a + (3 * rowStride);
+        for (int k = 0; k < steps; k++, a += stepStride, a3 += stepStride, b += Pitch)
+        {
+            V ba = V.Load(b), bb = V.Load(b + V.Count), bc = V.Load(b + (2 * V.Count)), bd = V.Load(b + (3 * V.Count));
+            V x = V.Broadcast(a[0]);
+            V.Accumulate(x, ba, ref c0a);
+            V.Accumulate(x, bb, ref c0b);
+            V.Accumulate(x, bc, ref c0c);
+            V.Accumulate(x, bd, ref c0d);
+            x = V.Broadcast(a[rowStride]);
+            V.Accumulate(x, ba, ref c1a);
+            V.Accumulate(x, bb, ref c1b);
+            V.Accumulate(x, bc, ref c1c);
+            V.Accumulate(x, bd, ref c1d);
+            x = V.Broadcast(a[2 * rowStride]);
+            V.Accumulate(x, ba, ref c2a);
+            V.Accumulate(x, bb, ref c2b);
+            V.Accumulate(x, bc, ref c2c);
+            V.Accumulate(x, bd, ref c2d);
+            x = V.Broadcast(a3[0]);
+            V.Accumulate(x, ba, ref c3a);
+            V.Accumulate(x, bb, ref c3b);
+            V.Accumulate(x, bc, ref c3c);
+            V.Accumulate(x, bd, ref c3d);
+            x = V.Broadcast(a3[rowStride]);
+            V.Accumulate(x, ba, ref c4a);
+            V.Accumulate(x, bb, ref c4b);
+            V.Accumulate(x, bc, ref c4c);
+            V.Accumulate(x, bd, ref c4d);
+            x = V.Broadcast(a3[2 * rowStride]);
+            V.Accumulate(x, ba, ref c5a);
+            V.Accumulate(x, bb, ref c5b);
+            V.Accumulate(x, bc, ref c5c);
+            V.Accumulate(x, bd, ref c5d);
+        }
+        V.Store(c0a, c);
+        V.Store(c0b, c + V.Count);
+        V.Store(c0c, c + (2 * V.Count));
+        V.Store(c0d, c + (3 * V.Count));
+        V.Store(c1a, c + Pitch);
+        V.Store(c1b, c + Pitch + V.Count);
+        V.Store(c1c, c + Pitch + (2 * V.Count));
+        V.Store(c1d, c + Pitch + (3 * V.Count));
+        V.Store(c2a, c + (2 * Pitch));
+        V.Store(c2b, c + (2 * Pitch) + V.Count);
+        V.Store(c2c, c + (2 * Pitch) + (2 * V.Count));
+        V.Store(c2d, c + (2 * Pitch) + (3 * V.Count));
+        V.Store(c3a, c + (3 * Pitch));
+        V.Store(c3b, c + (3 * Pitch) + V.Count);
+        V.Store(c3c, c + (3 * Pitch) + (2 * V.Count));
+        V.Store(c3d, c + (3 * Pitch) + (3 * V.Count));
+        V.Store(c4a, c + (4 * Pitch));
+        V.Store(c4b, c + (4 * Pitch) + V.Count);
+        V.Store(c4c, c + (4 * Pitch) + (2 * V.Count));
+        V.Store(c4d, c + (4 * Pitch) + (3 * V.Count));
+        V.Store(c5a, c + (5 * Pitch));
+        V.Store(c5b, c + (5 * Pitch) + V.Count);
+        V.Store(c5c, c + (5 * Pitch) + (2 * V.Count));
+        V.Store(c5d, c + (5 * Pitch) + (3 * V.Count));
+    }
+
+    /// <summary>4 rows by 4 vectors.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Block4x4<V>(float* a, nint rowStride, nint stepStride, float* b, float* c, int steps, bool accumulate)
+        where V : struct, IVector<V>
+    {
+        V c0a = Start<V>(c, accumulate), c0b = Start<V>(c + V.Count, accumulate), c0c = Start<V>(c + (2 * V.Count), accumulate), c0d = Start<V>(c + (3 * V.Count), accumulate);
+        V c1a = Start<V>(c + Pitch, accumulate), c1b = Start<V>(c + Pitch + V.Count, accumulate), c1c = Start<V>(c + Pitch + (2 * V.Count), accumulate), c1d = Start<V>(c + Pitch + (3 * V.Count), accumulate);
+        V c2a = Start<V>(c + (2 * Pitch), accumulate), c2b = Start<V>(c + (2 * Pitch) + V.Count, accumulate), c2c = Start<V>(c + (2 * Pitch) + (2 * V.Count), accumulate), c2d = Start<V>(c + (2 * Pitch) + (3 * V.Count), accumulate);
+        V c3a = Start<V>(c + (3 * Pitch), accumulate), c3b = Start<V>(c + (3 * Pitch) + V.Count, accumulate), c3c = Start<V>(c + (3 * Pitch) + (2 * V.Count), accumulate), c3d = Start<V>(c + (3 * Pitch) + (3 * V.Count), accumulate);
+        for (int k = 0; k < steps; k++, a += stepStride, b += Pitch)
+        {
+            V ba = V.Load(b), bb = V.Load(b + V.Count), bc = V.Load(b + (2 * V.Count)), bd = V.Load(b + (3 * V.Count));
+            V x = V.Broadcast(a[0]);
+            V.Accumulate(x, ba, ref c0a);
+            V.Accumulate(x, bb, ref c0b);
+            V.Accumulate(x, bc, ref c0c);
+            V.Accumulate(x, bd, ref c0d);
+            x = V.Broadcast(a[rowStride]);
+            V.Accumulate(x, ba, ref c1a);
+            V.Accumulate(x, bb, ref c1b);
+            V.Accumulate(x, bc, ref c1c);
+            V.Accumulate(x, bd, ref c1d);
+            x = V.Broadcast(a[2 * rowStride]);
+            V.Accumulate(x, ba, ref c2a);
+            V.Accumulate(x, bb, ref c2b);
+            V.Accumulate(x, bc, ref c2c);
+            V.Accumulate(x, bd, ref c2d);
+            x = V.Broadcast(a[3 * rowStride]);
+            V.Accumulate(x, ba, ref c3a);
+            V.Accumulate(x, bb, ref c3b);
+            V.Accumulate(x, bc, ref c3c);
+            V.Accumulate(x, bd, ref c3d);
+        }
+        V.Store(c0a, c);
+        V.Store(c0b, c + V.Count);
+        V.Store(c0c, c + (2 * V.Count));
+        V.Store(c0d, c + (3 * V.Count));
+        V.Store(c1a, c + Pitch);
+        V.Store(c1b, c + Pitch + V.Count);
+        V.Store(c1c, c + Pitch + (2 * V.Count));
+        V.Store(c1d, c + Pitch + (3 * V.Count));
+        V.Store(c2a, c + (2 * Pitch));
+        V.Store(c2b, c + (2 * Pitch) + V.Count);
+        V.Store(c2c, c + (2 * Pitch) + (2 * V.Count));
+        V.Store(c2d, c + (2 * Pitch) + (3 * V.Count));
+        V.Store(c3a, c + (3 * Pitch));
+        V.Store(c3b, c + (3 * Pitch) + V.Count);
+        V.Store(c3c, c + (3 * Pitch) + (2 * V.Count));
+        V.Store(c3d, c + (3 * Pitch) + (3 * V.Count));
+    }
+
+    /// <summary>6 rows by 2 vectors.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Block6x2<V>(float* a, nint rowStride, nint stepStride, float* b, float* c, int steps, bool accumulate)
+        where V : struct, IVector<V>
+    {
+        V c0a = Start<V>(c, accumulate), c0b = Start<V>(c + V.Count, accumulate);
+        V c1a = Start<V>(c + Pitch, accumulate), c1b = Start<V>(c + Pitch + V.Count, accumulate);
+        V c2a = Start<V>(c + (2 * Pitch), accumulate), c2b = Start<V>(c + (2 * Pitch) + V.Count, accumulate);
+        V c3a = Start<V>(c + (3 * Pitch), accumulate), c3b = Start<V>(c + (3 * Pitch) + V.Count, accumulate);
+        V c4a = Start<V>(c + (4 * Pitch), accumulate), c4b = Start<V>(c + (4 * Pitch) + V.Count, accumulate);
+        V c5a = Start<V>(c + (5 * Pitch), accumulate), c5b = Start<V>(c + (5 * Pitch) + V.Count, accumulate);
+        float* a3 = a + (3 * rowStride);
+        for (int k = 0; k < steps; k++, a += stepStride, a3 += stepStride, b += Pitch)
+        {
+            V ba = V.Load(b), bb = V.Load(b + V.Count);
+            V x = V.Broadcast(a[0]);
+            V.Accumulate(x, ba, ref c0a);
+            V.Accumulate(x, bb, ref c0b);
+            x = V.Broadcast(a[rowStride]);
+            V.Accumulate(x, ba, ref c1a);
+            V.Accumulate(x, bb, ref c1b);
+            x = V.Broadcast(a[2 * rowStride]);
+            V.Accumulate(x, ba, ref c2a);
+            V.Accumulate(x, bb, ref c2b);
+            x = V.Broadcast(a3[0]);
+            V.Accumulate(x, ba, ref c3a);
+            V.Accumulate(x, bb, ref c3b);
+            x = V.Broadcast(a3[rowStride]);
+            V.Accumulate(x, ba, ref c4a);
+            V.Accumulate(x, bb, ref c4b);
+            x = V.Broadcast(a3[2 * rowStride]);
+            V.Accumulate(x, ba, ref c5a);
+            V.Accumulate(x, bb, ref c5b);
+        }
+        V.Store(c0a, c);
+        V.Store(c0b, c + V.Count);
+        V.Store(c1a, c + Pitch);
+        V.Store(c1b, c + Pitch + V.Count);
+        V.Store(c2a, c + (2 * Pitch));
+        V.Store(c2b, c + (2 * Pitch) + V.Count);
+        V.Store(c3a, c + (3 * Pitch));
+        V.Store(c3b, c + (3 * Pitch) + V.Count);
+        V.Store(c4a, c + (4 * Pitch));
+        V.Store(c4b, c + (4 * Pitch) + V.Count);
+        V.Store(c5a, c + (5 * Pitch));
+        V.Store(c5b, c + (5 * Pitch) + V.Count);
     }
 
     /// <summary>4 rows by 2 vectors.</summary>
-    private static void Block4<V>(float* a, nint rowStride, nint stepStride, float* b, float* c, int steps, bool accumulate)
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Block4x2<V>(float* a, nint rowStride, nint stepStride, float* b, float* c, int steps, bool accumulate)
         where V : struct, IVector<V>
     {
-        float* a0 = a, a1 = a0 + rowStride, a2 = a1 + rowStride, a3 = a2 + rowStride;
-        V c00 = Start<V>(c, accumulate), c01 = Start<V>(c + V.Count, accumulate);
-        V c10 = Start<V>(c + (1 * Pitch), accumulate), c11 = Start<V>(c + (1 * Pitch) + V.Count, accumulate);
-        V c20 = Start<V>(c + (2 * Pitch), accumulate), c21 = Start<V>(c + (2 * Pitch) + V.Count, accumulate);
-        V c30 = Start<V>(c + (3 * Pitch), accumulate), c31 = Start<V>(c + (3 * Pitch) + V.Count, accumulate);
-        nint at = 0;
-        for (int k = 0; k < steps; k++, at += stepStride, b += Pitch)
+        V c0a = Start<V>(c, accumulate), c0b = Start<V>(c + V.Count, accumulate);
+        V c1a = Start<V>(c + Pitch, accumulate), c1b = Start<V>(c + Pitch + V.Count, accumulate);
+        V c2a = Start<V>(c + (2 * Pitch), accumulate), c2b = Start<V>(c + (2 * Pitch) + V.Count, accumulate);
+        V c3a = Start<V>(c + (3 * Pitch), accumulate), c3b = Start<V>(c + (3 * Pitch) + V.Count, accumulate);
+        for (int k = 0; k < steps; k++, a += stepStride, b += Pitch)
         {
-            V b0 = V.Load(b), b1 = V.Load(b + V.Count);
-            V x0 = V.Broadcast(a0[at]);
-            c00 = V.MultiplyAdd(x0, b0, c00);
-            c01 = V.MultiplyAdd(x0, b1, c01);
-            V x1 = V.Broadcast(a1[at]);
-            c10 = V.MultiplyAdd(x1, b0, c10);
-            c11 = V.MultiplyAdd(x1, b1, c11);
-            V x2 = V.Broadcast(a2[at]);
-            c20 = V.MultiplyAdd(x2, b0, c20);
-            c21 = V.MultiplyAdd(x2, b1, c21);
-            V x3 = V.Broadcast(a3[at]);
-            c30 = V.MultiplyAdd(x3, b0, c30);
-            c31 = V.MultiplyAdd(x3, b1, c31);
+            V ba = V.Load(b), bb = V.Load(b + V.Count);
+            V x = V.Broadcast(a[0]);
+            V.Accumulate(x, ba, ref c0a);
+            V.Accumulate(x, bb, ref c0b);
+            x = V.Broadcast(a[rowStride]);
+            V.Accumulate(x, ba, ref c1a);
+            V.Accumulate(x, bb, ref c1b);
+            x = V.Broadcast(a[2 * rowStride]);
+            V.Accumulate(x, ba, ref c2a);
+            V.Accumulate(x, bb, ref c2b);
+            x = V.Broadcast(a[3 * rowStride]);
+            V.Accumulate(x, ba, ref c3a);
+            V.Accumulate(x, bb, ref c3b);
         }
-        V.Store(c00, c);
-        V.Store(c01, c + V.Count);
-        V.Store(c10, c + (1 * Pitch));
-        V.Store(c11, c + (1 * Pitch) + V.Count);
-        V.Store(c20, c + (2 * Pitch));
-        V.Store(c21, c + (2 * Pitch) + V.Count);
-        V.Store(c30, c + (3 * Pitch));
-        V.Store(c31, c + (3 * Pitch) + V.Count);
+        V.Store(c0a, c);
+        V.Store(c0b, c + V.Count);
+        V.Store(c1a, c + Pitch);
+        V.Store(c1b, c + Pitch + V.Count);
+        V.Store(c2a, c + (2 * Pitch));
+        V.Store(c2b, c + (2 * Pitch) + V.Count);
+        V.Store(c3a, c + (3 * Pitch));
+        V.Store(c3b, c + (3 * Pitch) + V.Count);
     }
 
-    /// <summary>1 row by 2 vectors.</summary>
-    private static void Block1<V>(float* a, nint stepStride, float* b, float* c, int steps, bool accumulate)
+    /// <summary>12 rows by 1 vector.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Block12x1<V>(float* a, nint rowStride, nint stepStride, float* b, float* c, int steps, bool accumulate)
         where V : struct, IVector<V>
     {
-        V c00 = Start<V>(c, accumulate), c01 = Start<V>(c + V.Count, accumulate);
-        nint at = 0;
-        for (int k = 0; k < steps; k++, at += stepStride, b += Pitch)
+        V c0a = Start<V>(c, accumulate);
+        V c1a = Start<V>(c + Pitch, accumulate);
+        V c2a = Start<V>(c + (2 * Pitch), accumulate);
+        V c3a = Start<V>(c + (3 * Pitch), accumulate);
+        V c4a = Start<V>(c + (4 * Pitch), accumulate);
+        V c5a = Start<V>(c + (5 * Pitch), accumulate);
+        V c6a = Start<V>(c + (6 * Pitch), accumulate);
+        V c7a = Start<V>(c + (7 * Pitch), accumulate);
+        V c8a = Start<V>(c + (8 * Pitch), accumulate);
+        V c9a = Start<V>(c + (9 * Pitch), accumulate);
+        V c10a = Start<V>(c + (10 * Pitch), accumulate);
+        V c11a = Start<V>(c + (11 * Pitch), accumulate);
+        float* a3 = a + (3 * rowStride);
+        float* a6 = a + (6 * rowStride);
+        float* a9 = a + (9 * rowStride);
+        for (int k = 0; k < steps; k++, a += stepStride, a3 += stepStride, a6 += stepStride, a9 += stepStride, b += Pitch)
         {
-            V b0 = V.Load(b), b1 = V.Load(b + V.Count);
-            V x0 = V.Broadcast(a[at]);
-            c00 = V.MultiplyAdd(x0, b0, c00);
-            c01 = V.MultiplyAdd(x0, b1, c01);
+            V ba = V.Load(b);
+            V.Accumulate(V.Broadcast(a[0]), ba, ref c0a);
+            V.Accumulate(V.Broadcast(a[rowStride]), ba, ref c1a);
+            V.Accumulate(V.Broadcast(a[2 * rowStride]), ba, ref c2a);
+            V.Accumulate(V.Broadcast(a3[0]), ba, ref c3a);
+            V.Accumulate(V.Broadcast(a3[rowStride]), ba, ref c4a);
+            V.Accumulate(V.Broadcast(a3[2 * rowStride]), ba, ref c5a);
+            V.Accumulate(V.Broadcast(a6[0]), ba, ref c6a);
+            V.Accumulate(V.Broadcast(a6[rowStride]), ba, ref c7a);
+            V.Accumulate(V.Broadcast(a6[2 * rowStride]), ba, ref c8a);
+            V.Accumulate(V.Broadcast(a9[0]), ba, ref c9a);
+            V.Accumulate(V.Broadcast(a9[rowStride]), ba, ref c10a);
+            V.Accumulate(V.Broadcast(a9[2 * rowStride]), ba, ref c11a);
         }
-        V.Store(c00, c);
-        V.Store(c01, c + V.Count);
+        V.Store(c0a, c);
+        V.Store(c1a, c + Pitch);
+        V.Store(c2a, c + (2 * Pitch));
+        V.Store(c3a, c + (3 * Pitch));
+        V.Store(c4a, c + (4 * Pitch));
+        V.Store(c5a, c + (5 * Pitch));
+        V.Store(c6a, c + (6 * Pitch));
+        V.Store(c7a, c + (7 * Pitch));
+        V.Store(c8a, c + (8 * Pitch));
+        V.Store(c9a, c + (9 * Pitch));
+        V.Store(c10a, c + (10 * Pitch));
+        V.Store(c11a, c + (11 * Pitch));
+    }
+
+    /// <summary>4 rows by 1 vector.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Block4x1<V>(float* a, nint rowStride, nint stepStride, float* b, float* c, int steps, bool accumulate)
+        where V : struct, IVector<V>
+    {
+        V c0a = Start<V>(c, accumulate);
+        V c1a = Start<V>(c + Pitch, accumulate);
+        V c2a = Start<V>(c + (2 * Pitch), accumulate);
+        V c3a = Start<V>(c + (3 * Pitch), accumulate);
+        for (int k = 0; k < steps; k++, a += stepStride, b += Pitch)
+        {
+            V ba = V.Load(b);
+            V.Accumulate(V.Broadcast(a[0]), ba, ref c0a);
+            V.Accumulate(V.Broadcast(a[rowStride]), ba, ref c1a);
+            V.Accumulate(V.Broadcast(a[2 * rowStride]), ba, ref c2a);
+            V.Accumulate(V.Broadcast(a[3 * rowStride]), ba, ref c3a);
+        }
+        V.Store(c0a, c);
+        V.Store(c1a, c + Pitch);
+        V.Store(c2a, c + (2 * Pitch));
+        V.Store(c3a, c + (3 * Pitch));
+    }
+
+    /// <summary>1 rows by 1 vector.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Block1x1<V>(float* a, nint rowStride, nint stepStride, float* b, float* c, int steps, bool accumulate)
+        where V : struct, IVector<V>
+    {
+        V c0a = Start<V>(c, accumulate);
+        for (int k = 0; k < steps; k++, a += stepStride, b += Pitch)
+        {
+            V ba = V.Load(b);
+            V.Accumulate(V.Broadcast(a[0]), ba, ref c0a);
+        }
+        V.Store(c0a, c);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -8,8 +8,8 @@ internal unsafe interface IVector<V>
     /// <summary>Lanes.</summary>
     static abstract int Count { get; }
 
-    /// <summary>Rows of the widest register block, for <see cref="Gemm"/>: 2 * rows accumulators, 2 operands and a broadcast must fit the register file.</summary>
-    static abstract int BlockRows { get; }
+    /// <summary>Vectors of a register block of <see cref="Gemm"/>: 6 rows of them are accumulators, and they, as many operands and a broadcast must fit the register file.</summary>
+    static abstract int BlockVectors { get; }
 
     static abstract V Load(float* source);
 
@@ -19,6 +19,9 @@ internal unsafe interface IVector<V>
 
     /// <summary>a * b + c, fused where the processor can.</summary>
     static abstract V MultiplyAdd(V a, V b, V c);
+
+    /// <summary>c = a * b + c. By reference, because the compiler then keeps c in its register: returned, 9 of 24 accumulators of a block were moved at every step.</summary>
+    static abstract void Accumulate(V a, V b, ref V c);
 
     static abstract V Add(V a, V b);
 
@@ -30,7 +33,7 @@ internal unsafe interface IVector<V>
 
     static abstract V Abs(V a);
 
-    /// <summary>Maximum; unspecified where either is NaN.</summary>
+    /// <summary>Maximum; where either is NaN, b on x86 and NaN elsewhere.</summary>
     static abstract V Max(V a, V b);
 
     static abstract V LessThan(V a, V b);
@@ -46,12 +49,15 @@ internal unsafe interface IVector<V>
     /// <summary>Whether every lane of a mask is set.</summary>
     static abstract bool All(V mask);
 
+    /// <summary>Sum of all lanes, always in the same order.</summary>
+    static abstract float Sum(V a);
+
     /// <summary>Mask of the lanes whose bit is set; bit 0 is lane 0.</summary>
     static abstract V Lanes(ulong bits);
 
     /// <summary>Mask of the lanes with first[lane] &lt;= value &lt; end[lane].</summary>
     static abstract V InRange(int* first, int* end, int value);
 
-    /// <summary>2^n for the integer n that was added to 1.5 * 2^23, i.e. sits in the low mantissa bits of <paramref name="shifted"/>; n in -126..127.</summary>
-    static abstract V PowerOfTwo(V shifted);
+    /// <summary>a * 2^n for the integer n that was added to 1.5 * 2^23, i.e. sits in the low mantissa bits of <paramref name="shifted"/>; a and the result are normal numbers.</summary>
+    static abstract V ScaleByPowerOfTwo(V a, V shifted);
 }

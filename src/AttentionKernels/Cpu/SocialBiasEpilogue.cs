@@ -1,3 +1,5 @@
+using System.Runtime.Intrinsics;
+
 namespace AttentionKernels.Cpu;
 
 /// <summary>
@@ -46,7 +48,7 @@ internal static unsafe class SocialBiasEpilogue
             Classes before = Classes.Of(rows[u], split, 0), after = Classes.Of(rows[u], split, added);
             if (split && !call->Problem.Value.IsEmpty)
             {
-                StoreRow(call, b, h, u, rows[u].MaxAligned != float.NegativeInfinity, after);
+                StoreRow(call, b, h, u, rows[u], after);
             }
             int keys = call->Plan.AlignedKeys[u];
             if (keys > 0)
@@ -85,16 +87,29 @@ internal static unsafe class SocialBiasEpilogue
     }
 
     /// <summary>A row that sees no aligned key has the bits of plain attention.</summary>
-    private static void StoreRow(AttentionCall* call, int b, int h, int u, bool seesAligned, in Classes classes)
+    private static void StoreRow(AttentionCall* call, int b, int h, int u, in SpokenRow partials, in Classes classes)
     {
         int size = call->Problem.ValueHeadSize;
         long at = (((long)h * call->Spoken) + u) * size;
         float* aligned = call->AlignedOutput + at, rest = call->RestOutput + at;
-        OutputRow row = new(call->Problem.Output, b, h, call->Plan.SpokenRow[u]);
-        for (int d = 0; d < size; d++)
+        TensorView output = call->Problem.Output;
+        // Both factors are at most 1 in float32 too, since 1 is the larger of the two before the division by Total.
+        bool plain = partials.MaxAligned == float.NegativeInfinity;
+        float restFactor = plain ? 1 / (partials.SumRest == 0 ? 1 : partials.SumRest) : (float)(classes.RestFactor / classes.Total);
+        float alignedFactor = plain ? 0 : (float)(classes.AlignedFactor / classes.Total);
+        float* target = output.Type == ElementType.Float32 ? (float*)output.Row(b, h, call->Plan.SpokenRow[u]) : rest;
+        int d = 0;
+        for (; !plain && d + Vector128<float>.Count <= size; d += Vector128<float>.Count)
         {
-            double sum = rest[d] * classes.RestFactor;
-            row[d] = (float)((seesAligned ? sum + (aligned[d] * classes.AlignedFactor) : sum) / classes.Total);
+            ((Vector128.Load(rest + d) * restFactor) + (Vector128.Load(aligned + d) * alignedFactor)).Store(target + d);
+        }
+        for (; d < size; d++)
+        {
+            target[d] = plain ? rest[d] * restFactor : (rest[d] * restFactor) + (aligned[d] * alignedFactor);
+        }
+        if (target == rest)
+        {
+            ElementRows.Narrow(output.Type, rest, output.Row(b, h, call->Plan.SpokenRow[u]), size);
         }
     }
 

@@ -4,14 +4,14 @@ using System.Runtime.Intrinsics;
 namespace AttentionKernels.Cpu;
 
 /// <summary>4 float32 lanes of a 128-bit register.</summary>
-internal readonly unsafe struct Vector128F(Vector128<float> lane) : IVector<Vector128F>
+internal unsafe struct Vector128F(Vector128<float> lane) : IVector<Vector128F>
 {
-    public readonly Vector128<float> Lane = lane;
+    public Vector128<float> Lane = lane;
 
     public static int Count => 4;
 
-    /// <summary>8 accumulators of 16 (x86) or 32 (Arm) registers.</summary>
-    public static int BlockRows => 4;
+    /// <summary>12 accumulators of 16 registers.</summary>
+    public static int BlockVectors => 2;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128F Load(float* source) => new(Vector128.Load(source));
@@ -24,6 +24,9 @@ internal readonly unsafe struct Vector128F(Vector128<float> lane) : IVector<Vect
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128F MultiplyAdd(Vector128F a, Vector128F b, Vector128F c) => new(Vector128.MultiplyAddEstimate(a.Lane, b.Lane, c.Lane));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Accumulate(Vector128F a, Vector128F b, ref Vector128F c) => c.Lane = Vector128.MultiplyAddEstimate(a.Lane, b.Lane, c.Lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128F Add(Vector128F a, Vector128F b) => new(a.Lane + b.Lane);
@@ -59,6 +62,9 @@ internal readonly unsafe struct Vector128F(Vector128<float> lane) : IVector<Vect
     public static bool All(Vector128F mask) => Vector128.EqualsAll(mask.Lane.AsInt32(), Vector128<int>.AllBitsSet);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(Vector128F a) => Vector128.Sum(a.Lane);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128F Lanes(ulong bits)
     {
         Vector128<int> lane = Vector128.Create(1, 2, 4, 8);
@@ -73,5 +79,5 @@ internal readonly unsafe struct Vector128F(Vector128<float> lane) : IVector<Vect
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128F PowerOfTwo(Vector128F shifted) => new(((shifted.Lane.AsInt32() + Vector128.Create(127)) << 23).AsSingle());
+    public static Vector128F ScaleByPowerOfTwo(Vector128F a, Vector128F shifted) => new((a.Lane.AsInt32() + (shifted.Lane.AsInt32() << 23)).AsSingle());
 }

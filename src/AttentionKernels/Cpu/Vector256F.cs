@@ -4,14 +4,14 @@ using System.Runtime.Intrinsics;
 namespace AttentionKernels.Cpu;
 
 /// <summary>8 float32 lanes of a 256-bit register.</summary>
-internal readonly unsafe struct Vector256F(Vector256<float> lane) : IVector<Vector256F>
+internal unsafe struct Vector256F(Vector256<float> lane) : IVector<Vector256F>
 {
-    public readonly Vector256<float> Lane = lane;
+    public Vector256<float> Lane = lane;
 
     public static int Count => 8;
 
-    /// <summary>8 accumulators of 16 registers.</summary>
-    public static int BlockRows => 4;
+    /// <summary>12 accumulators of 16 registers.</summary>
+    public static int BlockVectors => 2;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256F Load(float* source) => new(Vector256.Load(source));
@@ -24,6 +24,9 @@ internal readonly unsafe struct Vector256F(Vector256<float> lane) : IVector<Vect
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256F MultiplyAdd(Vector256F a, Vector256F b, Vector256F c) => new(Vector256.FusedMultiplyAdd(a.Lane, b.Lane, c.Lane));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Accumulate(Vector256F a, Vector256F b, ref Vector256F c) => c.Lane = Vector256.FusedMultiplyAdd(a.Lane, b.Lane, c.Lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256F Add(Vector256F a, Vector256F b) => new(a.Lane + b.Lane);
@@ -59,6 +62,9 @@ internal readonly unsafe struct Vector256F(Vector256<float> lane) : IVector<Vect
     public static bool All(Vector256F mask) => Vector256.EqualsAll(mask.Lane.AsInt32(), Vector256<int>.AllBitsSet);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(Vector256F a) => Vector256.Sum(a.Lane);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256F Lanes(ulong bits)
     {
         Vector256<int> lane = Vector256.Create(1, 2, 4, 8, 16, 32, 64, 128);
@@ -73,5 +79,5 @@ internal readonly unsafe struct Vector256F(Vector256<float> lane) : IVector<Vect
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256F PowerOfTwo(Vector256F shifted) => new(((shifted.Lane.AsInt32() + Vector256.Create(127)) << 23).AsSingle());
+    public static Vector256F ScaleByPowerOfTwo(Vector256F a, Vector256F shifted) => new((a.Lane.AsInt32() + (shifted.Lane.AsInt32() << 23)).AsSingle());
 }

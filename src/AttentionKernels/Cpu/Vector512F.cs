@@ -4,14 +4,14 @@ using System.Runtime.Intrinsics;
 namespace AttentionKernels.Cpu;
 
 /// <summary>16 float32 lanes of a 512-bit register.</summary>
-internal readonly unsafe struct Vector512F(Vector512<float> lane) : IVector<Vector512F>
+internal unsafe struct Vector512F(Vector512<float> lane) : IVector<Vector512F>
 {
-    public readonly Vector512<float> Lane = lane;
+    public Vector512<float> Lane = lane;
 
     public static int Count => 16;
 
-    /// <summary>16 accumulators of 32 registers.</summary>
-    public static int BlockRows => 8;
+    /// <summary>24 accumulators of 32 registers.</summary>
+    public static int BlockVectors => 4;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512F Load(float* source) => new(Vector512.Load(source));
@@ -24,6 +24,9 @@ internal readonly unsafe struct Vector512F(Vector512<float> lane) : IVector<Vect
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512F MultiplyAdd(Vector512F a, Vector512F b, Vector512F c) => new(Vector512.FusedMultiplyAdd(a.Lane, b.Lane, c.Lane));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Accumulate(Vector512F a, Vector512F b, ref Vector512F c) => c.Lane = Vector512.FusedMultiplyAdd(a.Lane, b.Lane, c.Lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512F Add(Vector512F a, Vector512F b) => new(a.Lane + b.Lane);
@@ -59,6 +62,9 @@ internal readonly unsafe struct Vector512F(Vector512<float> lane) : IVector<Vect
     public static bool All(Vector512F mask) => Vector512.EqualsAll(mask.Lane.AsInt32(), Vector512<int>.AllBitsSet);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(Vector512F a) => Vector512.Sum(a.Lane);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512F Lanes(ulong bits)
     {
         Vector512<int> lane = Vector512.Create(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768);
@@ -73,5 +79,5 @@ internal readonly unsafe struct Vector512F(Vector512<float> lane) : IVector<Vect
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512F PowerOfTwo(Vector512F shifted) => new(((shifted.Lane.AsInt32() + Vector512.Create(127)) << 23).AsSingle());
+    public static Vector512F ScaleByPowerOfTwo(Vector512F a, Vector512F shifted) => new((a.Lane.AsInt32() + (shifted.Lane.AsInt32() << 23)).AsSingle());
 }

@@ -17,6 +17,9 @@ public sealed class ToolTests
     [InlineData("demo --box-rule area:2", "--box-rule is 'area:2', expected any, centre, or area:N")]
     [InlineData("import-tvqa --annotations a --out o", "--qid and --clip")]
     [InlineData("import-tvqa --annotations a --out o --qid 1 --frames 0", "--frames is '0', expected a whole number from 1 on")]
+    [InlineData("conformance", "Required argument 'folder' missing")]
+    [InlineData("conformance d --override --no-override", "--override and --no-override exclude each other")]
+    [InlineData("conformance d --rtol x", "--rtol is 'x', expected a number from 0 on")]
     [InlineData("model --out m --layers 0", "--layers is '0'")]
     public void A_Wrong_Command_Line_Is_A_Usage_Error_With_A_Sentence(string line, string expected)
     {
@@ -43,6 +46,7 @@ public sealed class ToolTests
     [InlineData("import-tvqa")]
     [InlineData("model")]
     [InlineData("doctor")]
+    [InlineData("conformance")]
     public void Every_Command_Has_Help_With_An_Example(string command)
     {
         ToolRun run = ToolRun.Of(command, "--help");

@@ -75,12 +75,12 @@ public sealed unsafe class GemmTests
         b.CheckMargins("b", repro);
         c.CheckMargins("c", repro);
 
-        // Lanes that are computed: whole pairs of vectors.
+        // Lanes that are computed: whole vectors.
         int Run<V>()
             where V : struct, IVector<V>
         {
             Gemm.Multiply<V>(pa, rowStride, stepStride, pb, pc, rows, steps, lanes, accumulate);
-            return (lanes + (2 * V.Count) - 1) / (2 * V.Count) * (2 * V.Count);
+            return (lanes + V.Count - 1) / V.Count * V.Count;
         }
     }
 }

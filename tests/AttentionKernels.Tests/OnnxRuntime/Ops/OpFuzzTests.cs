@@ -13,6 +13,8 @@ public sealed class OpFuzzTests
     [InlineData("CrossModalHeadScores", 300)]
     [InlineData("GroupQueryAttention", 600)]
     [InlineData("MultiHeadAttention", 600)]
+    [InlineData("Attention", 300)]
+    [InlineData("Attention with lengths", 300)]
     public void Any_Input_Gives_A_Result_Or_An_Error(string op, int cases)
     {
         Random random = new(17);
@@ -140,6 +142,7 @@ public sealed class OpFuzzTests
             OnnxElementType.Float => OrtTensor.Over([.. Make(() => wild ? BitConverter.Int32BitsToSingle(random.Next(int.MinValue, int.MaxValue)) : random.NextSingle())], shape),
             OnnxElementType.Int32 => OrtTensor.Over([.. Make(() => wild ? random.Next(int.MinValue, int.MaxValue) : random.Next(-1, 9))], shape),
             OnnxElementType.Int64 => OrtTensor.Over([.. Make(() => wild ? random.NextInt64(long.MinValue, long.MaxValue) : random.Next(-1, 9))], shape),
+            OnnxElementType.Bool => OrtTensor.Over([.. Make(() => random.Next(2) == 0)], shape),
             _ => OrtTensor.Over([.. Make(() => (byte)random.Next(wild ? 256 : 5))], shape),
         };
 

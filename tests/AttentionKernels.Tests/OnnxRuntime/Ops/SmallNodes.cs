@@ -137,7 +137,9 @@ internal static class SmallNodes
         "SteeredAttention" => SteeredAttention(),
         "CrossModalHeadScores" => CrossModalHeadScores(),
         "GroupQueryAttention" => GroupQueryAttention(),
-        _ => MultiHeadAttention(),
+        "MultiHeadAttention" => MultiHeadAttention(),
+        "Attention" => OnnxAttentionNodes.WithPast(),
+        _ => OnnxAttentionNodes.WithLengths(),
     };
 
     public static OpNode CrossModalHeadScores()

@@ -1,0 +1,3 @@
+using AttentionKernels.Bench.Commands;
+
+return await BenchTool.InvokeAsync(args, Console.Out, Console.Error);

@@ -91,8 +91,10 @@ internal static unsafe partial class AttentionDecode<V>
         return sum;
     }
 
-    /// <summary>Adds p v over the keys [lo, hi) to the output of all rows, and to their aligned output where there is some.</summary>
-    /// <param name="check">Whether a value that is not finite must be kept from rows that do not see its key, whose exponentials are -0.</param>
+    /// <summary>
+    /// Adds p v over the keys [lo, hi) to the output of all rows, and to their aligned output where there is some. To be checked is whether a
+    /// value is not finite, which must not reach rows that do not see its key: their exponentials are -0.
+    /// </summary>
     private static void AddValues(in AttentionProblem problem, in Rows rows, int start, int lo, int hi, bool check, bool anyAligned, in DecodeMemory memory)
     {
         int size = problem.ValueHeadSize;

@@ -202,7 +202,10 @@ public sealed unsafe class AttentionLawsTests
         }
     }
 
-    /// <summary>Rows in two calls, or all but one alone: plain attention, and attention under given scores, has the same bits.</summary>
+    /// <summary>
+    /// Rows in two calls, or all but one alone: plain attention, and attention under given scores, has the same bits, as long as both calls go through
+    /// blocks of rows or both through chunks of keys; else the same truth.
+    /// </summary>
     [Fact]
     public void Splitting_The_Rows_Changes_Nothing() => ForAll(80, nameof(Splitting_The_Rows_Changes_Nothing), (c, set) =>
     {
@@ -213,6 +216,7 @@ public sealed unsafe class AttentionLawsTests
         foreach (int cut in (int[])[1, c.Spec.S / 2, c.Spec.S - 1])
         {
             c.ClearResults();
+            bool sameWay = true;
             foreach ((int first, int rows) in ((int, int)[])[(0, cut), (cut, c.Spec.S - cut)])
             {
                 int[] moved = [.. offsets.Select(o => o + first)];
@@ -224,9 +228,18 @@ public sealed unsafe class AttentionLawsTests
                     part.Bias = FromRow(problem.Bias, first);
                     SocialBias partial = bias with { HeadScores = null, Alignment = null, SpeakerScores = null };
                     AttentionCpu.Run(part, partial, 2, set);
+                    sameWay &= DecodePlan.Fits(part) == DecodePlan.Fits(problem) || rows == 0;
                 }
             }
-            Same(output, c.Output(), $"output of rows cut at {cut}", c);
+            if (sameWay)
+            {
+                Same(output, c.Output(), $"output of rows cut at {cut}", c);
+            }
+            else
+            {
+                Tolerance.Check(
+                    "output", c.Output(), AttentionReference.Run<double>(problem, bias).Output, n => AttentionReference.Run<float>(problem, bias, n).Output, c.Spec.Type, c.Repro);
+            }
         }
     }, spec => spec with { Roles = spec.ScoresIn && spec.Roles != RoleMode.None ? RoleMode.Self : RoleMode.None, Lambda = Math.Min(spec.Lambda, 0.5f) });
 

@@ -169,6 +169,7 @@ internal sealed unsafe class OrtTensor : SafeHandle
         : typeof(T) == typeof(Half) ? OnnxElementType.Float16
         : typeof(T) == typeof(BFloat16) ? OnnxElementType.BFloat16
         : typeof(T) == typeof(byte) ? OnnxElementType.UInt8
+        : typeof(T) == typeof(sbyte) ? OnnxElementType.Int8
         : typeof(T) == typeof(int) ? OnnxElementType.Int32
         : typeof(T) == typeof(long) ? OnnxElementType.Int64
         : typeof(T) == typeof(bool) ? OnnxElementType.Bool

@@ -36,7 +36,11 @@ internal sealed unsafe class GroupQueryAttentionKernel(GroupQueryAttentionOp op)
         SequenceLengths lengths = SequenceLengths.Read(context, SeqlensK, TotalSequenceLength, ref problem, newKeys, past.Rows, (int*)small.Data);
         problem.Bias = BiasInputs.ReadBias(context, AttentionBias, type, problem);
         problem.HeadSink = ReadSinks(context, (float*)small.Data + (2L * batch));
-        RowTransform rotation = new() { Rotary = Rotary ? RotaryEmbedding.Read(context, CosCache, type, RotaryInterleaved, problem, newKeys) : default };
+        // ONNX Runtime takes one number from the position_ids of a prompt.
+        RowTransform rotation = new()
+        {
+            Rotary = Rotary ? RotaryEmbedding.Read(context, CosCache, type, RotaryInterleaved, problem, newKeys, counted: lengths.IsPrompt) : default,
+        };
 
         void* output = context.Output(Output, batch, rows, (long)heads * problem.ValueHeadSize);
         problem.Output = TensorView.Bshd(output, type, heads, rows, problem.ValueHeadSize);

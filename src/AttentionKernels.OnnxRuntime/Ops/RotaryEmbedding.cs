@@ -17,14 +17,16 @@ internal readonly unsafe struct RotaryEmbedding
     private readonly bool _interleaved;
     private readonly long* _positions;
     private readonly int _rows;
+    private readonly bool _counted;
 
-    private RotaryEmbedding(void* cos, void* sin, ElementType type, bool interleaved, long* positions, int rows, int pairs)
+    private RotaryEmbedding(void* cos, void* sin, ElementType type, bool interleaved, long* positions, bool counted, int rows, int pairs)
     {
         _cos = cos;
         _sin = sin;
         _type = type;
         _interleaved = interleaved;
         _positions = positions;
+        _counted = counted;
         _rows = rows;
         Pairs = pairs;
     }
@@ -39,7 +41,9 @@ internal readonly unsafe struct RotaryEmbedding
     /// <param name="interleaved">How dimensions pair up.</param>
     /// <param name="problem">Sizes, and the position of row 0 where there are no position_ids.</param>
     /// <param name="newKeys">Rows of input key.</param>
-    public static RotaryEmbedding Read(in KernelContext context, int cosIndex, ElementType type, bool interleaved, in AttentionProblem problem, int newKeys)
+    /// <param name="counted">Whether position_ids say where the very first row is, and every element's rows count on from there.</param>
+    public static RotaryEmbedding Read(
+        in KernelContext context, int cosIndex, ElementType type, bool interleaved, in AttentionProblem problem, int newKeys, bool counted = false)
     {
         int rows = problem.QueryLength;
         if (newKeys != rows)
@@ -64,7 +68,7 @@ internal readonly unsafe struct RotaryEmbedding
             Argument.CheckShape(ids, "position_ids", "[B, S]", problem.Batch, rows);
             positions = (long*)ids.Data;
         }
-        RotaryEmbedding rotary = new(cos.Data, sin.Data, type, interleaved, positions, rows, pairs);
+        RotaryEmbedding rotary = new(cos.Data, sin.Data, type, interleaved, positions, counted, rows, pairs);
         for (int b = 0; b < problem.Batch; b++)
         {
             for (int s = 0; s < rows; s++)
@@ -148,5 +152,6 @@ internal readonly unsafe struct RotaryEmbedding
         }
     }
 
-    private long Position(int b, int s, int offset) => _positions == null ? (long)offset + s : _positions[((long)b * _rows) + s];
+    private long Position(int b, int s, int offset) =>
+        _positions == null ? (long)offset + s : _counted ? unchecked(_positions[0] + s) : _positions[((long)b * _rows) + s];
 }

@@ -1,11 +1,24 @@
+using AttentionKernels.OnnxRuntime;
 using AttentionKernels.OnnxRuntime.Graph;
 
 namespace AttentionKernels.Tests.OnnxRuntime.Graph;
 
-/// <summary>The generated decoder in ONNX Runtime, with its built-in attention, against the decoder written as plain loops in float64.</summary>
+/// <summary>The generated decoder in ONNX Runtime, with its built-in attention and with this library's in its place, against the decoder written as plain loops in float64.</summary>
 public sealed class DecoderRunTests
 {
-    public static TheoryData<string> Configurations => [.. Cases.Keys];
+    public static TheoryData<string, AttentionOverrides> Configurations
+    {
+        get
+        {
+            TheoryData<string, AttentionOverrides> data = [];
+            foreach (string name in Cases.Keys)
+            {
+                data.Add(name, AttentionOverrides.None);
+                data.Add(name, AttentionOverrides.GroupQueryAttention);
+            }
+            return data;
+        }
+    }
 
     private static Dictionary<string, DecoderConfig> Cases { get; } = new()
     {
@@ -19,20 +32,24 @@ public sealed class DecoderRunTests
 
     [Theory]
     [MemberData(nameof(Configurations))]
-    public void Prefill_Matches_The_Float64_Decoder(string name)
+    public void Prefill_Matches_The_Float64_Decoder(string name, AttentionOverrides overrides)
     {
         DecoderConfig config = Cases[name];
         DecoderInput input = DecoderInput.Create(config, prompt: 3, slots: 2, rows: 3, columns: 5, words: 8);
-        using DecoderSession session = new(config);
+        using DecoderSession session = new(config, overrides: overrides);
         DecoderTolerance.Check(name, config, input, session.Run(input, "logits")["logits"]);
     }
 
-    [Fact]
-    public void Decoding_Step_By_Step_Matches_One_Prefill()
+    [Theory]
+    [InlineData(AttentionOverrides.None, 0)]
+    [InlineData(AttentionOverrides.None, 40)]
+    [InlineData(AttentionOverrides.All, 0)]
+    [InlineData(AttentionOverrides.All, 40)]
+    public void Decoding_Step_By_Step_Matches_One_Prefill(AttentionOverrides overrides, int bufferRows)
     {
         DecoderConfig config = new() { PlantHeads = true };
         DecoderInput input = DecoderInput.Create(config, prompt: 2, slots: 1, rows: 3, columns: 4, words: 7);
-        using DecoderSession session = new(config);
+        using DecoderSession session = new(config, overrides: overrides) { BufferRows = bufferRows };
         List<float> logits = [];
         int prompt = 14;
         logits.AddRange(session.Run([input], 0, prompt, ["logits"])["logits"]);
@@ -43,8 +60,10 @@ public sealed class DecoderRunTests
         DecoderTolerance.Check("steps", config, input, [.. logits]);
     }
 
-    [Fact]
-    public void A_Padded_Batch_Matches_Its_Elements_Alone()
+    [Theory]
+    [InlineData(AttentionOverrides.None)]
+    [InlineData(AttentionOverrides.All)]
+    public void A_Padded_Batch_Matches_Its_Elements_Alone(AttentionOverrides overrides)
     {
         DecoderConfig config = new();
         DecoderInput[] inputs =
@@ -53,7 +72,7 @@ public sealed class DecoderRunTests
             DecoderInput.Create(config, prompt: 4, slots: 2, rows: 2, columns: 3, words: 9),
         ];
         int longest = inputs.Max(input => input.Length);
-        using DecoderSession session = new(config);
+        using DecoderSession session = new(config, overrides: overrides);
         float[] logits = session.Run(inputs, 0, longest, ["logits"])["logits"];
         for (int b = 0; b < inputs.Length; b++)
         {

@@ -83,10 +83,33 @@ internal sealed class DecoderSession : IDisposable
             feeds["past_key_values." + CacheName(i)] = first == 0 ? Tensor([], batch, _config.KvHeads, 0, _config.HeadSize) : _cache[i];
         }
 
+        if (BufferRows > 0)
+        {
+            return new() { ["logits"] = RunInBuffers(feeds, batch, length, first == 0) };
+        }
         OrtTensor[] results = _session.Run(feeds, [.. outputs, .. Enumerable.Range(0, 2 * _config.Layers).Select(i => "present." + CacheName(i))]);
         _tensors.AddRange(results);
         _cache = results[outputs.Length..];
         return outputs.Select((name, i) => (name, results[i])).ToDictionary(r => r.name, r => Read(r.Item2));
+    }
+
+    /// <summary>Rows of a buffer that is past and present in one; 0: separate tensors that grow. Only logits come out then.</summary>
+    public int BufferRows { get; init; }
+
+    private float[] RunInBuffers(Dictionary<string, OrtTensor> feeds, int batch, int length, bool start)
+    {
+        if (start)
+        {
+            _cache = [.. Enumerable.Range(0, 2 * _config.Layers).Select(_ => Keep(Tensors.Zeros(_config.Type, batch, _config.KvHeads, BufferRows, _config.HeadSize)))];
+        }
+        OrtTensor logits = Keep(Tensors.Zeros(_config.Type, batch, length, _config.Vocabulary));
+        Dictionary<string, OrtTensor> outputs = new() { ["logits"] = logits };
+        for (int i = 0; i < _cache.Length; i++)
+        {
+            feeds["past_key_values." + CacheName(i)] = outputs["present." + CacheName(i)] = _cache[i];
+        }
+        _session.Run(feeds, outputs);
+        return Read(logits);
     }
 
     /// <summary>Runs one whole sequence.</summary>

@@ -23,17 +23,47 @@ public sealed class RotaryEmbeddingTests
 
     /// <summary>The same inputs mean the same to com.microsoft::GroupQueryAttention.</summary>
     [Theory]
-    [InlineData(false, 0)]
-    [InlineData(true, 0)]
-    [InlineData(false, 6)]
-    [InlineData(true, 6)]
-    public void Built_In_Operator_Rotates_Alike(bool interleaved, int past)
+    [InlineData(false, 0, 32, false)]
+    [InlineData(true, 0, 32, false)]
+    [InlineData(false, 6, 32, false)]
+    [InlineData(true, 6, 32, false)]
+    [InlineData(false, 0, 16, false)]
+    [InlineData(true, 6, 16, false)]
+    [InlineData(false, 0, 32, true)]
+    [InlineData(true, 6, 32, true)]
+    public void Built_In_Operator_Rotates_Alike(bool interleaved, int past, int rotated, bool given)
     {
-        Case c = new(batch: past > 0 ? 1 : 2, rows: past > 0 ? 1 : 9, past, size: 32, rotated: 32, interleaved, ElementType.Float32, seed: 4);
-        using OpNode ours = c.Node("SteeredAttention", AttentionKernels.OnnxRuntime.AttentionKernelsOps.Domain, null);
-        using OpNode builtIn = c.Node("GroupQueryAttention", "com.microsoft", null);
-        c.Check(ours.Run(), null);
-        c.Check(builtIn.Run(), null);
+        Case c = new(batch: past > 0 ? 1 : 2, rows: past > 0 ? 1 : 9, past, size: 32, rotated, interleaved, ElementType.Float32, seed: 4);
+        long[]? positions = given ? [.. Enumerable.Range(0, c.Batch * c.Rows).Select(i => (long)(3 + (i * 5 % Positions)) % Positions)] : null;
+        using OpNode ours = c.Node("SteeredAttention", AttentionKernels.OnnxRuntime.AttentionKernelsOps.Domain, positions);
+        using OpNode builtIn = c.Node("GroupQueryAttention", "com.microsoft", positions), overridden = c.Node("GroupQueryAttention", "com.microsoft", positions);
+        overridden.Overrides = AttentionKernels.OnnxRuntime.AttentionOverrides.GroupQueryAttention;
+        c.Check(ours.Run(), positions);
+
+        // The built-in takes the first of a prompt's position_ids alone, and counts.
+        positions = given && past == 0 ? [.. Enumerable.Range(0, c.Batch * c.Rows).Select(i => positions![0] + (i % c.Rows))] : positions;
+        c.Check(overridden.Run(), positions);
+        c.Check(builtIn.Run(), positions);
+    }
+
+    /// <summary>Packed tensors rotate as separate ones do, bit for bit, in every type.</summary>
+    [Theory]
+    [InlineData(ElementType.Float32, false)]
+    [InlineData(ElementType.Float16, true)]
+    [InlineData(ElementType.BFloat16, false)]
+    public void Packed_Tensors_Rotate_As_Separate_Ones(ElementType type, bool interleaved)
+    {
+        Case c = new(batch: 2, rows: 3, past: 6, size: 16, rotated: 12, interleaved, type, seed: 5);
+        using OpNode separate = c.Node("GroupQueryAttention", "com.microsoft", null), packed = c.Node("GroupQueryAttention", "com.microsoft", null);
+        separate.Overrides = packed.Overrides = AttentionKernels.OnnxRuntime.AttentionOverrides.GroupQueryAttention;
+        Dictionary<string, OrtTensor> feeds = packed.Feeds();
+        float[][] parts = [.. Enumerable.Range(0, 3).Select(i => Tensors.Floats(feeds[$"input{i}"]))];
+        int rows = c.Batch * c.Rows;
+        float[] all = [.. Enumerable.Range(0, rows).SelectMany(s => parts.SelectMany(p => p.Skip(s * (p.Length / rows)).Take(p.Length / rows)))];
+        packed.Replace(0, Tensors.Of(type, all, c.Batch, c.Rows, all.Length / rows)).Replace(1, null).Replace(2, null);
+        Dictionary<string, float[]> expected = separate.Run(), actual = packed.Run();
+        c.Check(expected, null);
+        Assert.All(expected, e => Assert.Equal(e.Value, actual[e.Key]));
     }
 
     private sealed class CombinatorialCasesAttribute : Xunit.Sdk.DataAttribute

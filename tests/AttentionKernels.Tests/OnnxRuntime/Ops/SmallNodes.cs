@@ -60,6 +60,86 @@ internal static class SmallNodes
             .Add<float>([1, 0, 1, 0, 0, 1, 0, 1], Batch, Heads);
     }
 
+    /// <summary>Every input of com.microsoft::GroupQueryAttention that this library takes, with Dv = D.</summary>
+    public static OpNode GroupQueryAttention()
+    {
+        OpNode node = new()
+        {
+            Op = "GroupQueryAttention",
+            Domain = "com.microsoft",
+            Overrides = AttentionOverrides.GroupQueryAttention,
+            Outputs = ["output", "present_key", "present_value", "output_qk"],
+            RanksKnown = false,
+            Threads = 1,
+            Attributes = new Dictionary<string, object>
+            {
+                ["num_heads"] = (long)Heads,
+                ["kv_num_heads"] = (long)KvHeads,
+                ["scale"] = 0.7f,
+                ["softcap"] = 20f,
+                ["local_window_size"] = 6L,
+                ["causal"] = 1L,
+                ["do_rotary"] = 1L,
+                ["rotary_interleaved"] = 0L,
+                ["smooth_softmax"] = 0L,
+                ["qk_output"] = 1L,
+            },
+        };
+        return node
+            .Add(Wave(Batch * Rows * Heads * Size, 1), Batch, Rows, Heads * Size)
+            .Add(Wave(Batch * Rows * KvHeads * Size, 2), Batch, Rows, KvHeads * Size)
+            .Add(Wave(Batch * Rows * KvHeads * Size, 3), Batch, Rows, KvHeads * Size)
+            .Add(Wave(Batch * KvHeads * Past * Size, 4), Batch, KvHeads, Past, Size)
+            .Add(Wave(Batch * KvHeads * Past * Size, 5), Batch, KvHeads, Past, Size)
+            .Add<int>([6, 5], Batch)
+            .Add<int>([Keys], 1)
+            .Add(Wave(16 * Size / 2, 6), 16, Size / 2)
+            .Add(Wave(16 * Size / 2, 7), 16, Size / 2)
+            .Add<long>([4, 5, 6, 3, 4, 15], Batch, Rows)
+            .Add(Wave(Heads * Rows * Keys, 8), 1, Heads, Rows, Keys)
+            .Add(Wave(Heads, 9), Heads);
+    }
+
+    /// <summary>Every input of com.microsoft::MultiHeadAttention that this library takes: H = 4, S = 3 new rows, past 5 of which 4 are valid, so T = 7, D = Dv = 4.</summary>
+    public static OpNode MultiHeadAttention()
+    {
+        OpNode node = new()
+        {
+            Op = "MultiHeadAttention",
+            Domain = "com.microsoft",
+            Overrides = AttentionOverrides.MultiHeadAttention,
+            Outputs = ["output", "present_key", "present_value", "qk"],
+            RanksKnown = false,
+            Threads = 1,
+            Attributes = new Dictionary<string, object>
+            {
+                ["num_heads"] = (long)Heads,
+                ["scale"] = 0.7f,
+                ["unidirectional"] = 1L,
+                ["mask_filter_value"] = -500f,
+            },
+        };
+        return node
+            .Add(Wave(Batch * Rows * Heads * Size, 1), Batch, Rows, Heads * Size)
+            .Add(Wave(Batch * Rows * Heads * Size, 2), Batch, Rows, Heads * Size)
+            .Add(Wave(Batch * Rows * Heads * Size, 3), Batch, Rows, Heads * Size)
+            .Add(Wave(3 * Heads * Size, 4), 3 * Heads * Size)
+            .Add<int>([1, 1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1], Batch, Keys)
+            .Add(Wave(Heads * Rows * Keys, 5), 1, Heads, Rows, Keys)
+            .Add(Wave(Batch * Heads * Past * Size, 6), Batch, Heads, Past, Size)
+            .Add(Wave(Batch * Heads * Past * Size, 7), Batch, Heads, Past, Size)
+            .Add<int>([4], 1);
+    }
+
+    /// <summary>The node of an operator.</summary>
+    public static OpNode Of(string op) => op switch
+    {
+        "SteeredAttention" => SteeredAttention(),
+        "CrossModalHeadScores" => CrossModalHeadScores(),
+        "GroupQueryAttention" => GroupQueryAttention(),
+        _ => MultiHeadAttention(),
+    };
+
     public static OpNode CrossModalHeadScores()
     {
         OpNode node = new()

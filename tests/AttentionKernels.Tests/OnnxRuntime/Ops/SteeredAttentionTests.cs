@@ -109,10 +109,12 @@ public sealed unsafe class SteeredAttentionTests
     }
 
     /// <summary>One session, three threads, each with its own lengths: the bits of a run alone.</summary>
-    [Fact]
-    public void Concurrent_Runs_Do_Not_Mix()
+    [Theory]
+    [InlineData("SteeredAttention")]
+    [InlineData("GroupQueryAttention")]
+    public void Concurrent_Runs_Do_Not_Mix(string op)
     {
-        using OpNode node = SmallNodes.SteeredAttention();
+        using OpNode node = SmallNodes.Of(op);
         using OrtSession session = node.CreateSession();
         Thread[] threads = new Thread[3];
         Exception?[] failures = new Exception?[threads.Length];
@@ -120,7 +122,7 @@ public sealed unsafe class SteeredAttentionTests
         for (int t = 0; t < threads.Length; t++)
         {
             int own = t;
-            using OpNode first = SmallNodes.SteeredAttention().Replace<int>(5, [6 - own, 4 + (own % 2)], 2);
+            using OpNode first = SmallNodes.Of(op).Replace<int>(5, [6 - own, 4 + (own % 2)], 2);
             expected[t] = first.Run(session);
             threads[t] = new Thread(() =>
             {
@@ -128,7 +130,7 @@ public sealed unsafe class SteeredAttentionTests
                 {
                     for (int round = 0; round < 60; round++)
                     {
-                        using OpNode mine = SmallNodes.SteeredAttention().Replace<int>(5, [6 - own, 4 + (own % 2)], 2);
+                        using OpNode mine = SmallNodes.Of(op).Replace<int>(5, [6 - own, 4 + (own % 2)], 2);
                         Same(expected[own], mine.Run(session));
                     }
                 }
@@ -146,14 +148,22 @@ public sealed unsafe class SteeredAttentionTests
 
     /// <summary>With every input and output, in every type, and without roles.</summary>
     [Theory]
-    [InlineData(ElementType.Float32, true)]
-    [InlineData(ElementType.Float16, true)]
-    [InlineData(ElementType.BFloat16, true)]
-    [InlineData(ElementType.Float32, false)]
-    public void Compute_Allocates_Nothing_Managed(ElementType type, bool roles)
+    [InlineData("SteeredAttention", ElementType.Float32, true)]
+    [InlineData("SteeredAttention", ElementType.Float16, true)]
+    [InlineData("SteeredAttention", ElementType.BFloat16, true)]
+    [InlineData("SteeredAttention", ElementType.Float32, false)]
+    [InlineData("GroupQueryAttention", ElementType.Float32, true)]
+    [InlineData("MultiHeadAttention", ElementType.BFloat16, true)]
+    public void Compute_Allocates_Nothing_Managed(string name, ElementType type, bool roles)
     {
-        MeasuredOp op = new(new SteeredAttentionOp(type.ToOnnx()));
-        using OpNode source = SmallNodes.SteeredAttention();
+        OnnxElementType tensors = type.ToOnnx();
+        MeasuredOp op = new(name switch
+        {
+            "SteeredAttention" => new SteeredAttentionOp(tensors),
+            "GroupQueryAttention" => new GroupQueryAttentionOp(tensors, tensors),
+            _ => new MultiHeadAttentionOp(tensors),
+        });
+        using OpNode source = SmallNodes.Of(name);
         using OpNode node = new()
         {
             Op = op.Name,

@@ -12,6 +12,7 @@ internal static class CompareCommand
     public static Command Create(TextWriter output, TextWriter error)
     {
         Option<bool> quick = new("--quick") { Description = "A few cases within a minute, instead of all in about half an hour." };
+        Option<bool> @override = new("--override") { Description = "Ours is the built-in's own node, overridden and steered by a scope, instead of SteeredAttention." };
         Option<string?> json = new("--json") { Description = "Also write every number and sample to this file.", HelpName = "FILE" };
         Option<int[]> threads = new("--threads")
         {
@@ -27,6 +28,7 @@ internal static class CompareCommand
             + "result is the rival. Fails if the sides disagree or another kernel ran than the one that is named. The last line is 'summary: ...'.")
         {
             quick,
+            @override,
             json,
             threads,
             filter,
@@ -34,7 +36,7 @@ internal static class CompareCommand
         command.SetAction((parsed, cancellation) => Task.Run(
             () =>
             {
-                CompareRequest request = new(parsed.GetValue(quick), parsed.GetValue(threads)!, parsed.GetValue(filter));
+                CompareRequest request = new(parsed.GetValue(quick), parsed.GetValue(@override), parsed.GetValue(threads)!, parsed.GetValue(filter));
                 CompareReport report = CompareRunner.Run(request, step => error.WriteLine($"bench: {step}"), cancellation);
                 if (parsed.GetValue(json) is string path)
                 {

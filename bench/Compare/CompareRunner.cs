@@ -42,6 +42,7 @@ internal sealed class CompareRunner
     /// <exception cref="OperationCanceledException"><paramref name="cancellation"/> was cancelled.</exception>
     public static CompareReport Run(CompareRequest request, Action<string> progress, CancellationToken cancellation)
     {
+        request.Check();
         IReadOnlyList<CompareCase> cases = request.Cases;
         MachineDescription machine = MachineDescription.Read();
         CompareRunner runner = new(request, progress, cancellation);
@@ -58,14 +59,14 @@ internal sealed class CompareRunner
             results.AddRange(cases[i].Decode ? runner.MeasureDecode(cases[i], i, cases.Count) : runner.MeasurePrefill(cases[i], i, cases.Count));
         }
         List<MemoryResult> memory = [];
-        foreach (CompareCase c in request.Quick || request.Filter != null ? [] : CompareCase.Memory)
+        foreach (CompareCase c in request.Memory)
         {
             progress($"memory of {c}");
             cancellation.ThrowIfCancellationRequested();
             memory.Add(MemoryMeasurement.Run(c, request.Threads.Max()));
         }
         return new CompareReport(
-            request.Quick, machine, [.. Bar.All.Select(bar => BarResult.Of(bar, results))], results, memory, runner._rivals.Found, runner._proof.Sentences);
+            request.Quick, request.Override, machine, [.. Bar.All.Select(bar => BarResult.Of(bar, results))], results, memory, runner._rivals.Found, runner._proof.Sentences);
     }
 
     private IEnumerable<CaseResult> MeasurePrefill(CompareCase c, int index, int count)
@@ -78,7 +79,7 @@ internal sealed class CompareRunner
             Announce(c, index, count, threads, fits ? $"roles: {data.Roles}" : "no S x S tensors: they would not fit into memory");
             List<(Side Side, AttentionNode Node)> nodes = [(Side.BuiltInPlain, _rivals.Choose(data, Side.BuiltInPlain, threads))];
             bool present = nodes[0].Node.Outputs[1] != null;
-            nodes.AddRange(from side in OwnSides select (side, OwnNodes.Prefill(data, side, present)));
+            nodes.AddRange(from side in OwnSides select (side, OwnNode(data, side, nodes[0].Node, present)));
             nodes.AddRange(from side in fits ? SquareSides : [] select (side, _rivals.Choose(data, side, threads)));
             Prove(c, nodes);
             yield return Measure(
@@ -92,7 +93,8 @@ internal sealed class CompareRunner
         foreach (int threads in _request.Threads)
         {
             Announce(c, index, count, threads, "one new token, shared buffer");
-            foreach ((Side side, AttentionNode node) in ((Side, AttentionNode)[])[(Side.OwnDecode, OwnNodes.Decode(data)), (Side.BuiltInDecode, BuiltInNodes.Decode(data))])
+            AttentionNode builtIn = BuiltInNodes.Decode(data), own = _request.Override ? builtIn with { Overridden = true } : OwnNodes.Decode(data);
+            foreach ((Side side, AttentionNode node) in ((Side, AttentionNode)[])[(Side.OwnDecode, own), (Side.BuiltInDecode, builtIn)])
             {
                 if (!_proof.Knows(side, node))
                 {
@@ -101,8 +103,8 @@ internal sealed class CompareRunner
             }
             TimedSide[] sides =
             [
-                new(Side.OwnDecode, OwnNodes.Decode(data), threads),
-                new(Side.BuiltInDecode, BuiltInNodes.Decode(data), threads),
+                new(Side.OwnDecode, own, threads),
+                new(Side.BuiltInDecode, builtIn, threads),
             ];
             yield return Measure(c, index, count, threads, sides, _ => CheckDecode(c, data, sides), data.Operations, data.Bytes);
         }
@@ -121,11 +123,18 @@ internal sealed class CompareRunner
         {
             _cancellation.ThrowIfCancellationRequested();
             AttentionNode small = OwnSides.Contains(side)
-                ? OwnNodes.Prefill(data, side, node.Outputs[1] != null)
-                : BuiltInNodes.Prefill(data, side, false).Single(candidate => candidate.Description == node.Description);
+                ? OwnNode(data, side, Same(data, Side.BuiltInPlain, nodes[0].Node), node.Outputs.Count > 1 && node.Outputs[1] != null)
+                : Same(data, side, node);
             _proof.Check(side, small);
         }
     }
+
+    private AttentionNode OwnNode(PrefillData data, Side side, AttentionNode rival, bool present) =>
+        _request.Override ? rival with { Overridden = true } : OwnNodes.Prefill(data, side, present);
+
+    /// <summary>The built-in node of the same kind over other tensors.</summary>
+    private static AttentionNode Same(PrefillData data, Side side, AttentionNode node) =>
+        BuiltInNodes.Prefill(data, side, false).Single(candidate => candidate.Description == node.Description);
 
     private CaseResult Measure(
         CompareCase c, int index, int count, int threads, TimedSide[] sides, Func<TimedSide[], Dictionary<string, double>> check, double operations, double? bytes)

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using AttentionKernels.Bench.Nodes;
 using AttentionKernels.OnnxRuntime.Interop;
+using AttentionKernels.OnnxRuntime.Steering;
 
 namespace AttentionKernels.Bench.Compare;
 
@@ -30,6 +31,10 @@ internal sealed partial class KernelProof
     {
         string kernels = Profile(node);
         string path = side is Side.BuiltInPlain or Side.BuiltInBias or Side.BuiltInDecode ? TiledPath(node) : "";
+        if (node.Overridden)
+        {
+            path = FollowsScope(node);
+        }
         _proofs.Add((side, node.Description), $"{side}: {node.Description}: {kernels}{path}");
     }
 
@@ -55,6 +60,15 @@ internal sealed partial class KernelProof
         {
             Directory.Delete(folder, recursive: true);
         }
+    }
+
+    /// <summary>Only this library's kernels follow a steering scope; reading one that none followed is an error.</summary>
+    private static string FollowsScope(AttentionNode node)
+    {
+        using NodeSession session = new(node, 1);
+        using SteeringScope scope = new(new SteeringRoles(1, [0], [0], [0, 0]), new SteeringScopeSettings { Growing = true });
+        session.Run();
+        return scope.Read() is [_] ? "; it followed a steering scope, so it is this library's" : throw new BenchException($"{node.Description} ran more than one node");
     }
 
     private static string TiledPath(AttentionNode node)

@@ -4,7 +4,7 @@ using AttentionKernels.OnnxRuntime.Interop;
 
 namespace AttentionKernels.Bench.Compare;
 
-/// <summary>Our side: ai.attentionkernels::SteeredAttention.</summary>
+/// <summary>Our side: ai.attentionkernels::SteeredAttention, or with the override the rival's own node.</summary>
 internal static class OwnNodes
 {
     /// <summary>Below every score, so that all heads are active: the worst case.</summary>

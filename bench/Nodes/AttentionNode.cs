@@ -15,7 +15,10 @@ internal sealed record AttentionNode
 
     public required string Op { get; init; }
 
-    /// <summary>long or float by name.</summary>
+    /// <summary>Whether a built-in operator is computed by this library.</summary>
+    public bool Overridden { get; init; }
+
+    /// <summary>long, float or string by name.</summary>
     public required IReadOnlyDictionary<string, object> Attributes { get; init; }
 
     /// <summary>By position; null: absent.</summary>
@@ -26,7 +29,7 @@ internal sealed record AttentionNode
 
     /// <summary>Operator, attributes other than head counts, and which optional inputs and outputs it has: what decides about its kernel.</summary>
     public string Description =>
-        (Domain.Length == 0 ? "ai.onnx" : Domain) + "::" + Op
+        (Domain.Length == 0 ? "ai.onnx" : Domain) + "::" + Op + (Overridden ? " overridden" : "")
         + string.Concat(Attributes.Where(a => !a.Key.EndsWith("num_heads", StringComparison.Ordinal)).Select(a => FormattableString.Invariant($" {a.Key}={a.Value}")))
         + $" inputs {Present(Inputs)} outputs {Present(Outputs)}";
 

@@ -30,9 +30,9 @@ internal sealed unsafe class NodeSession : IDisposable
         {
             options.ProfilePrefix = profilePrefix;
         }
-        if (node.Domain == AttentionKernelsOps.Domain)
+        if (node.Domain == AttentionKernelsOps.Domain || node.Overridden)
         {
-            AttentionKernelsOps.Register(options);
+            AttentionKernelsOps.Register(options, node.Overridden ? AttentionOverrides.All : AttentionOverrides.None);
         }
         _session = new OrtSession(node.ToModel(), options);
         (_inputNames, _inputs) = Bind(node.Inputs, "input");

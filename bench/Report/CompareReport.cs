@@ -4,6 +4,7 @@ namespace AttentionKernels.Bench.Report;
 
 /// <summary>Everything that a comparison found.</summary>
 /// <param name="Quick">Whether it was the short one.</param>
+/// <param name="Override">Whether ours was the override.</param>
 /// <param name="Machine">Where.</param>
 /// <param name="Bars">The table.</param>
 /// <param name="Cases">Every case.</param>
@@ -11,7 +12,7 @@ namespace AttentionKernels.Bench.Report;
 /// <param name="Rivals">How the built-in operators were chosen.</param>
 /// <param name="Kernels">What was found out about the kernels that ran.</param>
 internal sealed record CompareReport(
-    bool Quick, MachineDescription Machine, IReadOnlyList<BarResult> Bars, IReadOnlyList<CaseResult> Cases, IReadOnlyList<MemoryResult> Memory,
+    bool Quick, bool Override, MachineDescription Machine, IReadOnlyList<BarResult> Bars, IReadOnlyList<CaseResult> Cases, IReadOnlyList<MemoryResult> Memory,
     IReadOnlyCollection<Rival> Rivals, IReadOnlyCollection<string> Kernels)
 {
     /// <summary>The last line of the output.</summary>

@@ -12,6 +12,7 @@ internal static class CompareText
         MachineDescription machine = report.Machine;
         Line(output, $"{machine.Processor}, {machine.Cores} logical processors, {machine.Caches}; load before {machine.Load:0.00}");
         Line(output, $"{machine.System}; {machine.DotNet}; ONNX Runtime {machine.OnnxRuntime}; our kernels: {machine.InstructionSet}; commit {machine.Commit ?? "unknown"}; {machine.Time:u}");
+        output.WriteLine(report.Override ? "Ours: the built-in operators, overridden, steered by a scope" : "Ours: ai.attentionkernels::SteeredAttention");
         output.WriteLine();
         output.WriteLine("Kernels (asserted once for each kind of node):");
         foreach (string sentence in report.Kernels)

@@ -31,6 +31,7 @@ internal readonly record struct RoleCounts(int Spoken, int Boxed, int AlignedRow
                 boxed.Add(Role.Of(bias.Keys, b, t));
             }
         }
-        return new RoleCounts(rows.Count, boxed.Count, rows.Count(row => boxed.Exists(key => row.SharedSpeakers(key) != 0)));
+        // Tokens of one utterance share a role.
+        return new RoleCounts(rows.Count, boxed.Count, rows.GroupBy(row => row).Where(role => boxed.Exists(key => role.Key.SharedSpeakers(key) != 0)).Sum(role => role.Count()));
     }
 }

@@ -40,7 +40,7 @@ public sealed class StatisticsTests
             Case("a", Bar.All.ToDictionary(bar => bar.Key, _ => new RatioSpread(0.5, 0.4, 0.6))),
             Case("b", new() { ["plain"] = new RatioSpread(2, 2, 2), ["decode"] = new RatioSpread(1.125, 1, 1.25) }),
         ];
-        CompareReport report = new(true, MachineDescription.Read(), [.. Bar.All.Select(bar => BarResult.Of(bar, cases))], cases, [], [], []);
+        CompareReport report = new(true, false, MachineDescription.Read(), [.. Bar.All.Select(bar => BarResult.Of(bar, cases))], cases, [], [], []);
         StringWriter text = new();
         CompareText.Write(text, report);
         Assert.Equal(

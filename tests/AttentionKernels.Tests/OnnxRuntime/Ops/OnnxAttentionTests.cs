@@ -27,16 +27,9 @@ public sealed class OnnxAttentionTests
     {
         using OnnxAttentionCase c = new(spec, nameof(Built_In_Kernel_Agrees));
         using OpNode node = c.Node(), builtIn = c.Node(ours: false);
-        Dictionary<string, float[]> ours = node.Run(), theirs = builtIn.Run();
-        foreach (string output in ours.Keys)
-        {
-            if (output is "present_key" or "present_value")
-            {
-                Assert.True(ours[output].AsSpan().SequenceEqual(theirs[output]), $"{output}; {c.Repro}");
-                continue;
-            }
-            Tolerance.Check(output, ours[output], [.. theirs[output].Select(x => (double)x)], order => c.Plain(output, order), spec.Type, c.Repro, sides: 2);
-        }
+        c.Check(node.Run());
+        // Its errors are its own: twice what ours may be.
+        c.Check(builtIn.Run(), sides: 2);
     }, salt: 501, restrict: spec => spec with
     {
         Type = ElementType.Float32,

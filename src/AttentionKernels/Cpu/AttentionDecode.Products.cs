@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace AttentionKernels.Cpu;
 
@@ -28,15 +29,13 @@ internal static unsafe partial class AttentionDecode<V>
             V.Accumulate(y, x0, ref d0);
             V.Accumulate(y, x1, ref d1);
         }
+        Vector128<float> first = Sums(a0, b0, c0, d0), other = Sums(a1, b1, c1, d1);
         // The second of an odd last pair is the first again.
-        scores[second] = V.Sum(a1) + Tail(q, k1, d, size);
-        scores[ChunkKeys + second] = V.Sum(b1) + Tail(q1, k1, d, size);
-        scores[(2 * ChunkKeys) + second] = V.Sum(c1) + Tail(q2, k1, d, size);
-        scores[(3 * ChunkKeys) + second] = V.Sum(d1) + Tail(q3, k1, d, size);
-        scores[0] = V.Sum(a0) + Tail(q, k0, d, size);
-        scores[ChunkKeys] = V.Sum(b0) + Tail(q1, k0, d, size);
-        scores[2 * ChunkKeys] = V.Sum(c0) + Tail(q2, k0, d, size);
-        scores[3 * ChunkKeys] = V.Sum(d0) + Tail(q3, k0, d, size);
+        for (int r = 0; r < RowGroup; r++, q += stride, scores += ChunkKeys)
+        {
+            scores[second] = other[r] + Tail(q, k1, d, size);
+            scores[0] = first[r] + Tail(q, k0, d, size);
+        }
     }
 
     /// <summary>scores[0..7] for one row and 8 keys.</summary>
@@ -58,14 +57,29 @@ internal static unsafe partial class AttentionDecode<V>
             V.Accumulate(y, V.Load(k6 + d), ref a6);
             V.Accumulate(y, V.Load(k6 + stride + d), ref a7);
         }
-        scores[0] = V.Sum(a0) + Tail(q, k, d, size);
-        scores[1] = V.Sum(a1) + Tail(q, k + stride, d, size);
-        scores[2] = V.Sum(a2) + Tail(q, k + (2 * stride), d, size);
-        scores[3] = V.Sum(a3) + Tail(q, k3, d, size);
-        scores[4] = V.Sum(a4) + Tail(q, k3 + stride, d, size);
-        scores[5] = V.Sum(a5) + Tail(q, k3 + (2 * stride), d, size);
-        scores[6] = V.Sum(a6) + Tail(q, k6, d, size);
-        scores[7] = V.Sum(a7) + Tail(q, k6 + stride, d, size);
+        Sums(a0, a1, a2, a3).Store(scores);
+        Sums(a4, a5, a6, a7).Store(scores + 4);
+        for (int n = 0; d < size && n < 8; n++)
+        {
+            scores[n] += Tail(q, k + (n * stride), d, size);
+        }
+    }
+
+    /// <summary>The sum of each vector's lanes, in the order of <see cref="Sum"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<float> Sums(V a, V b, V c, V d)
+    {
+        Vector128<float> w = V.Fold(a), x = V.Fold(b), y = V.Fold(c), z = V.Fold(d);
+        LaneTranspose.Transpose(ref w, ref x, ref y, ref z);
+        return (w + x) + (y + z);
+    }
+
+    /// <summary>The sum of a vector's lanes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float Sum(V a)
+    {
+        Vector128<float> parts = V.Fold(a);
+        return (parts[0] + parts[1]) + (parts[2] + parts[3]);
     }
 
     private static float Dot(float* q, float* k, int size)
@@ -76,7 +90,7 @@ internal static unsafe partial class AttentionDecode<V>
         {
             V.Accumulate(V.Load(q + d), V.Load(k + d), ref sum);
         }
-        return V.Sum(sum) + Tail(q, k, d, size);
+        return Sum(sum) + Tail(q, k, d, size);
     }
 
     /// <summary>The elements that fill no vector.</summary>

@@ -293,7 +293,7 @@ internal static unsafe partial class AttentionDecode<V>
             sum = V.Add(sum, p);
             V.Store(p, scores + n);
         }
-        return (max, V.Sum(sum));
+        return (max, Sum(sum));
     }
 
     /// <summary>The query rows of a task: S rows of each of its heads.</summary>

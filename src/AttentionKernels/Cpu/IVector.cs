@@ -1,3 +1,5 @@
+using System.Runtime.Intrinsics;
+
 namespace AttentionKernels.Cpu;
 
 /// <summary>A vector of float32 lanes: what the kernels need of an instruction set. Masks are vectors of all-ones or all-zero lanes.</summary>
@@ -49,8 +51,8 @@ internal unsafe interface IVector<V>
     /// <summary>Whether every lane of a mask is set.</summary>
     static abstract bool All(V mask);
 
-    /// <summary>Sum of all lanes, always in the same order.</summary>
-    static abstract float Sum(V a);
+    /// <summary>Sum of the vector's parts of four lanes.</summary>
+    static abstract Vector128<float> Fold(V a);
 
     /// <summary>Mask of the lanes whose bit is set; bit 0 is lane 0.</summary>
     static abstract V Lanes(ulong bits);

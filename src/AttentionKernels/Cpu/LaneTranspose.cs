@@ -54,8 +54,9 @@ internal static unsafe class LaneTranspose
         }
     }
 
+    /// <summary>Four rows to four columns.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Transpose(ref Vector128<float> a, ref Vector128<float> b, ref Vector128<float> c, ref Vector128<float> d)
+    public static void Transpose(ref Vector128<float> a, ref Vector128<float> b, ref Vector128<float> c, ref Vector128<float> d)
     {
         // Interleave rows 0 and 2, 1 and 3, then those: each step is one unpack.
         Vector128<float> ac0 = Low(a, c), ac1 = High(a, c), bd0 = Low(b, d), bd1 = High(b, d);

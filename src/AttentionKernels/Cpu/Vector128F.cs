@@ -62,7 +62,7 @@ internal unsafe struct Vector128F(Vector128<float> lane) : IVector<Vector128F>
     public static bool All(Vector128F mask) => Vector128.EqualsAll(mask.Lane.AsInt32(), Vector128<int>.AllBitsSet);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Sum(Vector128F a) => Vector128.Sum(a.Lane);
+    public static Vector128<float> Fold(Vector128F a) => a.Lane;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128F Lanes(ulong bits)

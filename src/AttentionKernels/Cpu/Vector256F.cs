@@ -62,7 +62,7 @@ internal unsafe struct Vector256F(Vector256<float> lane) : IVector<Vector256F>
     public static bool All(Vector256F mask) => Vector256.EqualsAll(mask.Lane.AsInt32(), Vector256<int>.AllBitsSet);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Sum(Vector256F a) => Vector256.Sum(a.Lane);
+    public static Vector128<float> Fold(Vector256F a) => a.Lane.GetLower() + a.Lane.GetUpper();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256F Lanes(ulong bits)

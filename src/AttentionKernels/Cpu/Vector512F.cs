@@ -62,7 +62,11 @@ internal unsafe struct Vector512F(Vector512<float> lane) : IVector<Vector512F>
     public static bool All(Vector512F mask) => Vector512.EqualsAll(mask.Lane.AsInt32(), Vector512<int>.AllBitsSet);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Sum(Vector512F a) => Vector512.Sum(a.Lane);
+    public static Vector128<float> Fold(Vector512F a)
+    {
+        Vector256<float> half = a.Lane.GetLower() + a.Lane.GetUpper();
+        return half.GetLower() + half.GetUpper();
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512F Lanes(ulong bits)

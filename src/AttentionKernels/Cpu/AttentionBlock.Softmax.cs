@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace AttentionKernels.Cpu;
@@ -20,25 +21,7 @@ internal static unsafe partial class AttentionBlock<V>
         {
             float* scores = memory.Scores + lane, end = scores + (keys * Pitch);
             V old = V.Load(memory.Max + lane), max = Raise(old, Largest(scores, end));
-            V shift = Shift(max), sum = V.Broadcast(0f);
-            if (mark)
-            {
-                for (float* s = scores; s < end; s += Pitch)
-                {
-                    V p = MarkedExp(V.Load(s), shift);
-                    sum = V.Add(sum, p);
-                    V.Store(p, s);
-                }
-            }
-            else
-            {
-                for (float* s = scores; s < end; s += Pitch)
-                {
-                    V p = VectorMath.ExpAboveZero(V.Subtract(V.Load(s), shift));
-                    sum = V.Add(sum, p);
-                    V.Store(p, s);
-                }
-            }
+            V shift = Shift(max), sum = Exponentials(mark, scores, end, shift);
             V correction = VectorMath.Exp(V.Subtract(old, shift));
             V.Store(correction, memory.Correction + lane);
             V.Store(V.MultiplyAdd(V.Load(memory.Sum + lane), correction, sum), memory.Sum + lane);
@@ -71,57 +54,37 @@ internal static unsafe partial class AttentionBlock<V>
     /// exponentials. Also tracks maximum and sum of keys of V_all that are not aligned.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void SoftmaxSplit(byte* boxed, int keys, int width, in BlockMemory memory)
+    private static void SoftmaxSplit(bool mark, ulong boxed, int keys, int width, in BlockMemory memory)
     {
         V hidden = V.Broadcast(float.NegativeInfinity);
         for (int lane = 0; lane < width; lane += V.Count)
         {
-            int from = memory.AlignedFrom[lane / LaneGroup], to = memory.AlignedTo[lane / LaneGroup];
-            float* scores = memory.Scores + lane;
-            V old = V.Load(memory.Max + lane), max = hidden;
-            V maxAligned = V.Load(memory.MaxAligned + lane), oldAligned = maxAligned;
-            V maxBoxed = V.Load(memory.MaxBoxed + lane);
-            for (int n = 0; n < keys; n++)
+            // Aligned logits move out of the tile, and leave -inf behind.
+            ulong alignedKeys = memory.AlignedKeys[lane / LaneGroup];
+            float* scores = memory.Scores + lane, end = scores + (keys * Pitch);
+            float* aligned = memory.AlignedScores + lane, alignedEnd = aligned;
+            V oldAligned = V.Load(memory.MaxAligned + lane), maxAligned = oldAligned;
+            for (ulong set = alignedKeys; set != 0; set &= set - 1, alignedEnd += Pitch)
             {
-                V s = V.Load(scores + (n * Pitch));
-                if (boxed[n] == 0)
-                {
-                    max = V.Max(max, s);
-                    continue;
-                }
-                V other = s;
-                if (n >= from && n < to)
-                {
-                    V aligned = V.Lanes(memory.Aligned[n] >> lane);
-                    other = V.Select(aligned, hidden, s);
-                    maxAligned = V.Max(maxAligned, V.Select(aligned, s, hidden));
-                }
-                maxBoxed = V.Max(maxBoxed, other);
-                max = V.Max(max, other);
+                int n = BitOperations.TrailingZeroCount(set);
+                V s = V.Load(scores + (n * Pitch)), isAligned = V.Lanes(memory.Aligned[n] >> lane), q = V.Select(isAligned, s, hidden);
+                maxAligned = V.Max(maxAligned, q);
+                V.Store(q, alignedEnd);
+                V.Store(V.Select(isAligned, hidden, s), scores + (n * Pitch));
+            }
+            V maxBoxed = V.Load(memory.MaxBoxed + lane);
+            for (ulong set = boxed; set != 0; set &= set - 1)
+            {
+                maxBoxed = V.Max(maxBoxed, V.Load(scores + (BitOperations.TrailingZeroCount(set) * Pitch)));
             }
 
-            max = Raise(old, max);
+            V old = V.Load(memory.Max + lane), max = Raise(old, Largest(scores, end));
             V shift = Shift(max), shiftAligned = Shift(maxAligned);
-            V sum = V.Broadcast(0f), sumAligned = sum, sumBoxed = sum;
-            for (int n = 0; n < keys; n++)
+            V sum = Exponentials(mark || alignedKeys != 0, scores, end, shift), sumAligned = Exponentials(true, aligned, alignedEnd, shiftAligned);
+            V sumBoxed = V.Broadcast(0f);
+            for (ulong set = boxed; set != 0; set &= set - 1)
             {
-                float* at = scores + (n * Pitch);
-                V s = V.Load(at);
-                if (n >= from && n < to)
-                {
-                    V aligned = V.Lanes(memory.Aligned[n] >> lane);
-                    V q = MarkedExp(V.Select(aligned, s, hidden), shiftAligned);
-                    sumAligned = V.Add(sumAligned, q);
-                    V.Store(q, memory.AlignedScores + (n * Pitch) + lane);
-                    s = V.Select(aligned, hidden, s);
-                }
-                V p = MarkedExp(s, shift);
-                sum = V.Add(sum, p);
-                if (boxed[n] != 0)
-                {
-                    sumBoxed = V.Add(sumBoxed, p);
-                }
-                V.Store(p, at);
+                sumBoxed = V.Add(sumBoxed, V.Load(scores + (BitOperations.TrailingZeroCount(set) * Pitch)));
             }
 
             V correction = VectorMath.Exp(V.Subtract(old, shift));
@@ -137,21 +100,50 @@ internal static unsafe partial class AttentionBlock<V>
         }
     }
 
+    /// <summary>Replaces a column of logits by exponentials and sums them up, in this order whatever else the tile holds.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static V Exponentials(bool mark, float* s, float* end, V shift)
+    {
+        V sum = V.Broadcast(0f);
+        if (mark)
+        {
+            for (; s < end; s += Pitch)
+            {
+                V p = MarkedExp(V.Load(s), shift);
+                sum = V.Add(sum, p);
+                V.Store(p, s);
+            }
+        }
+        else
+        {
+            for (; s < end; s += Pitch)
+            {
+                V p = VectorMath.ExpAboveZero(V.Subtract(V.Load(s), shift));
+                sum = V.Add(sum, p);
+                V.Store(p, s);
+            }
+        }
+        return sum;
+    }
+
     /// <summary>Largest logits of the tile's aligned and other keys of V_all, before <see cref="Softmax"/> overwrites them.</summary>
-    private static void TrackMaxima(byte* boxed, int keys, int width, in BlockMemory memory)
+    private static void TrackMaxima(ulong boxed, in BlockMemory memory)
     {
         V hidden = V.Broadcast(float.NegativeInfinity);
-        for (int lane = 0; lane < width; lane += V.Count)
+        for (int lane = 0; lane < memory.Width; lane += V.Count)
         {
+            ulong alignedKeys = memory.AlignedKeys[lane / LaneGroup];
             V maxAligned = V.Load(memory.MaxAligned + lane), maxBoxed = V.Load(memory.MaxBoxed + lane);
-            for (int n = 0; n < keys; n++)
+            for (ulong set = boxed & ~alignedKeys; set != 0; set &= set - 1)
             {
-                if (boxed[n] != 0)
-                {
-                    V s = V.Load(memory.Scores + (n * Pitch) + lane), aligned = V.Lanes(memory.Aligned[n] >> lane);
-                    maxAligned = V.Max(maxAligned, V.Select(aligned, s, hidden));
-                    maxBoxed = V.Max(maxBoxed, V.Select(aligned, hidden, s));
-                }
+                maxBoxed = V.Max(maxBoxed, V.Load(memory.Scores + (BitOperations.TrailingZeroCount(set) * Pitch) + lane));
+            }
+            for (ulong set = alignedKeys; set != 0; set &= set - 1)
+            {
+                int n = BitOperations.TrailingZeroCount(set);
+                V s = V.Load(memory.Scores + (n * Pitch) + lane), aligned = V.Lanes(memory.Aligned[n] >> lane);
+                maxAligned = V.Max(maxAligned, V.Select(aligned, s, hidden));
+                maxBoxed = V.Max(maxBoxed, V.Select(aligned, hidden, s));
             }
             V.Store(maxAligned, memory.MaxAligned + lane);
             V.Store(maxBoxed, memory.MaxBoxed + lane);
@@ -159,22 +151,24 @@ internal static unsafe partial class AttentionBlock<V>
     }
 
     /// <summary>After <see cref="Softmax"/>: corrects the sums over V_all, and adds this tile's.</summary>
-    private static void AddClassSums(AttentionCall* call, int b, int key, int keys, in TileRoles tile, in BlockMemory memory)
+    private static void AddClassSums(AttentionCall* call, int b, int key, int keys, ulong boxed, in BlockMemory memory)
     {
-        byte* boxed = call->Plan.Boxed + ((long)b * call->Problem.KeyLength) + key;
         V zero = V.Broadcast(0f);
         for (int lane = 0; lane < memory.Width; lane += V.Count)
         {
+            ulong alignedKeys = memory.AlignedKeys[lane / LaneGroup];
             V correction = V.Load(memory.Correction + lane);
             V sumAligned = zero, sumBoxed = zero;
-            for (int n = 0; tile.HasBoxed && n < keys; n++)
+            for (ulong set = boxed & ~alignedKeys; set != 0; set &= set - 1)
             {
-                if (boxed[n] != 0)
-                {
-                    V p = V.Load(memory.Scores + (n * Pitch) + lane), aligned = V.Lanes(memory.Aligned[n] >> lane);
-                    sumAligned = V.Add(sumAligned, V.Select(aligned, p, zero));
-                    sumBoxed = V.Add(sumBoxed, V.Select(aligned, zero, p));
-                }
+                sumBoxed = V.Add(sumBoxed, V.Load(memory.Scores + (BitOperations.TrailingZeroCount(set) * Pitch) + lane));
+            }
+            for (ulong set = alignedKeys; set != 0; set &= set - 1)
+            {
+                int n = BitOperations.TrailingZeroCount(set);
+                V p = V.Load(memory.Scores + (n * Pitch) + lane), aligned = V.Lanes(memory.Aligned[n] >> lane);
+                sumAligned = V.Add(sumAligned, V.Select(aligned, p, zero));
+                sumBoxed = V.Add(sumBoxed, V.Select(aligned, zero, p));
             }
             V.Store(V.MultiplyAdd(V.Load(memory.SumBoxed + lane), correction, sumBoxed), memory.SumBoxed + lane);
             if (!memory.Split)
@@ -185,7 +179,7 @@ internal static unsafe partial class AttentionBlock<V>
         if (call->Bias.SpeakerScores != null && !memory.Split)
         {
             Rescale(memory.SpeakerSums, memory.Correction, call->Bias.SpeakerCount, memory.Width);
-            AddSpeakerSums(call, b, key, keys, memory.Scores, memory);
+            AddSpeakerSums(call, b, key, keys, split: false, memory);
         }
     }
 
@@ -221,5 +215,5 @@ internal static unsafe partial class AttentionBlock<V>
     /// <summary>e^(s - shift), and -0 for s = -inf.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static V MarkedExp(V s, V shift) => V.Select(
-        V.Equals(s, V.Broadcast(float.NegativeInfinity)), V.Broadcast(-0f), VectorMath.Exp(V.Subtract(s, shift)));
+        V.Equals(s, V.Broadcast(float.NegativeInfinity)), V.Broadcast(-0f), VectorMath.ExpAboveZero(V.Subtract(s, shift)));
 }

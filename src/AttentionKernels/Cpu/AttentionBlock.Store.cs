@@ -72,6 +72,7 @@ internal static unsafe partial class AttentionBlock<V>
         {
             return;
         }
+        PrefetchRows(call->Problem.Output, b, valueSize, memory);
         for (int lane = 0; lane < memory.Lanes; lane += LaneTranspose.Rows)
         {
             StoreOutputs(call, b, lane, valueSize, memory);

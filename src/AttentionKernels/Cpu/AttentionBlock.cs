@@ -30,6 +30,13 @@ internal static unsafe partial class AttentionBlock<V>
         get => V.Count;
     }
 
+    /// <summary>A bit for each lane of a group.</summary>
+    private static ulong GroupMask
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (1ul << V.Count) - 1;
+    }
+
     /// <summary>Computes task <paramref name="task"/> of the call, a few panels of one key head, with <paramref name="workerMemory"/> as working memory.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Run(AttentionCall* call, int task, byte* workerMemory)
@@ -53,17 +60,16 @@ internal static unsafe partial class AttentionBlock<V>
         int valueSize = problem.Value.IsEmpty ? 0 : problem.ValueHeadSize;
         for (int key = lo & ~(BlockMemory.TileKeys - 1); key < hi; key += BlockMemory.TileKeys)
         {
-            int keys = Math.Min(BlockMemory.TileKeys, hi - key);
-            nint valueStride = 0;
-            float* k = Rows(problem.Key, b, kvHead, key, keys, problem.HeadSize, panels->Key, out nint keyStride);
-            float* v = valueSize == 0 ? null : Rows(problem.Value, b, kvHead, key, keys, valueSize, panels->Value, out valueStride);
+            KeyTile tile = new() { First = key, RolesRow = -1, Keys = Math.Min(BlockMemory.TileKeys, hi - key) };
+            tile.Key = Rows(problem.Key, b, kvHead, key, tile.Keys, problem.HeadSize, panels->Key, out tile.KeyStride);
+            tile.Value = valueSize == 0 ? null : Rows(problem.Value, b, kvHead, key, tile.Keys, valueSize, panels->Value, out tile.ValueStride);
             int next = key + BlockMemory.TileKeys;
-            TilePrefetch ahead = next < hi ? TilePrefetch.Of(problem, b, kvHead, next, Math.Min(BlockMemory.TileKeys, hi - next)) : default;
+            tile.Ahead = next < hi ? TilePrefetch.Of(problem, b, kvHead, next, Math.Min(BlockMemory.TileKeys, hi - next)) : default;
             for (int p = 0; p < count; p++)
             {
-                if (key < panels[p].Hi && key + keys > panels[p].Lo)
+                if (key < panels[p].Hi && key + tile.Keys > panels[p].Lo)
                 {
-                    AddTile(call, b, key, Math.Min(keys, panels[p].Hi - key), k, keyStride, v, valueStride, panels[p], &ahead);
+                    AddTile(call, b, &tile, panels[p]);
                 }
             }
         }
@@ -131,39 +137,40 @@ internal static unsafe partial class AttentionBlock<V>
     }
 
     /// <summary>One tile of keys for one panel: logits, softmax, product with V.</summary>
-    private static void AddTile(AttentionCall* call, int b, int key, int keys, float* k, nint keyStride, float* v, nint valueStride, in BlockMemory panel, TilePrefetch* ahead)
+    private static void AddTile(AttentionCall* call, int b, KeyTile* tile, in BlockMemory panel)
     {
         ref readonly AttentionProblem problem = ref call->Problem;
-        int width = panel.Width, valueSize = v == null ? 0 : problem.ValueHeadSize;
+        int width = panel.Width, valueSize = tile->Value == null ? 0 : problem.ValueHeadSize;
+        int key = tile->First, keys = Math.Min(tile->Keys, panel.Hi - key);
         bool masked = panel.MaxFirst > key || key + keys > panel.MinEnd;
         bool trimmed = masked && TrimTile(key, keys, panel);
-        MultiplyKeys(k, keyStride, problem.HeadSize, keys, trimmed, panel, ahead);
+        MultiplyKeys(tile, problem.HeadSize, keys, trimmed, panel);
         FinishLogits(problem, b, key, keys, masked, panel);
 
         // Rows of a tile in which some row does not see some key: a value that is not finite must not reach that row as 0 * NaN.
         bool partial = masked || !problem.Bias.IsEmpty;
-        TileRoles tile = panel.HasSpoken ? AlignTile(call, b, key, keys, panel) : default;
-        bool splitTile = panel.Split && tile.HasAligned;
+        TileRoles roles = panel.HasSpoken ? RolesOf(call, b, tile, keys, panel) : default;
+        bool splitTile = panel.Split && roles.HasAligned;
         if (splitTile)
         {
-            SoftmaxSplit(call->Plan.Boxed + ((long)b * problem.KeyLength) + key, keys, width, panel);
+            SoftmaxSplit(partial, roles.Boxed, keys, width, panel);
             Rescale(panel.AlignedOutput, panel.AlignedCorrection, valueSize, width);
             if (call->Bias.SpeakerScores != null)
             {
                 Rescale(panel.SpeakerSums, panel.AlignedCorrection, call->Bias.SpeakerCount, width);
-                AddSpeakerSums(call, b, key, keys, panel.AlignedScores, panel);
+                AddSpeakerSums(call, b, key, keys, split: true, panel);
             }
         }
         else
         {
-            if (tile.HasBoxed)
+            if (roles.Boxed != 0)
             {
-                TrackMaxima(call->Plan.Boxed + ((long)b * problem.KeyLength) + key, keys, width, panel);
+                TrackMaxima(roles.Boxed, panel);
             }
             Softmax(partial, keys, width, panel);
             if (panel.HasSpoken)
             {
-                AddClassSums(call, b, key, keys, tile, panel);
+                AddClassSums(call, b, key, keys, roles.Boxed, panel);
             }
         }
         if (valueSize == 0)
@@ -172,31 +179,32 @@ internal static unsafe partial class AttentionBlock<V>
         }
 
         Rescale(panel.Output, panel.Correction, valueSize, width);
-        if ((partial || splitTile) && !AllFinite(v, valueStride, keys, valueSize))
+        bool finite = !(partial || splitTile) || IsFinite(tile, valueSize);
+        if (!finite)
         {
-            AddVisibleValues(v, valueStride, panel.Scores, panel.Output, valueSize, 0, keys, width);
-            if (splitTile)
-            {
-                for (int lane = 0; lane < width; lane += LaneGroup)
-                {
-                    AddVisibleValues(
-                        v, valueStride, panel.AlignedScores + lane, panel.AlignedOutput + lane, valueSize,
-                        panel.AlignedFrom[lane / LaneGroup], panel.AlignedTo[lane / LaneGroup], LaneGroup);
-                }
-            }
-            return;
+            AddVisibleValues(tile->Value, tile->ValueStride, panel.Scores, panel.Output, valueSize, keys, width);
         }
-        if (trimmed)
+        else if (trimmed)
         {
-            AddGroups(v, valueStride, panel.Scores, panel.Output, valueSize, panel.From, panel.To, panel);
+            AddTrimmedValues(tile, valueSize, panel);
         }
         else
         {
-            Gemm.Multiply<V>(v, 1, valueStride, panel.Scores, panel.Output, valueSize, keys, width, accumulate: true, ahead);
+            Gemm.Multiply<V>(tile->Value, 1, tile->ValueStride, panel.Scores, panel.Output, valueSize, keys, width, accumulate: true, &tile->Ahead);
         }
         if (splitTile)
         {
-            AddGroups(v, valueStride, panel.AlignedScores, panel.AlignedOutput, valueSize, panel.AlignedFrom, panel.AlignedTo, panel);
+            AddAlignedValues(tile, valueSize, finite, panel);
         }
+    }
+
+    /// <summary>The tile's roles for a panel. Heads of a group with the same rows come one after the other: the first one's are still there for the others.</summary>
+    private static TileRoles RolesOf(AttentionCall* call, int b, KeyTile* tile, int keys, in BlockMemory panel)
+    {
+        if (tile->RolesRow != panel.Row[0])
+        {
+            (tile->RolesRow, tile->Roles) = (panel.Row[0], AlignTile(call, b, tile->First, keys, panel));
+        }
+        return tile->Roles;
     }
 }

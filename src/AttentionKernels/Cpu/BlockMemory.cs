@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace AttentionKernels.Cpu;
 
 /// <summary>
@@ -6,7 +8,7 @@ namespace AttentionKernels.Cpu;
 /// </summary>
 internal unsafe struct BlockMemory
 {
-    /// <summary>Keys of a tile.</summary>
+    /// <summary>Keys of a tile: one ulong holds a bit for each.</summary>
     public const int TileKeys = 64;
 
     /// <summary>Floats between copied rows of K or V: a cache line, so that a column of them spreads over all sets of the cache.</summary>
@@ -18,7 +20,7 @@ internal unsafe struct BlockMemory
     /// <summary>[TileKeys, lane] logits, then exponentials of all keys, or of those that are not aligned.</summary>
     public float* Scores;
 
-    /// <summary>[TileKeys, lane] exponentials of aligned keys.</summary>
+    /// <summary>[TileKeys, lane] exponentials of aligned keys, in each group of lanes those of its own <see cref="AlignedKeys"/> one after the other.</summary>
     public float* AlignedScores;
 
     /// <summary>[ValueHeadSize, lane] accumulated output.</summary>
@@ -78,8 +80,11 @@ internal unsafe struct BlockMemory
     /// <summary>[lane group] keys of a trimmed tile that any of its lanes sees: [From, To).</summary>
     public int* From, To;
 
-    /// <summary>[lane group] keys of the tile between which any of its lanes is aligned with one: [AlignedFrom, AlignedTo), empty as [0, 0).</summary>
-    public int* AlignedFrom, AlignedTo;
+    /// <summary>[lane group] bit for each key of the tile that any of its lanes is aligned with.</summary>
+    public ulong* AlignedKeys;
+
+    /// <summary>[TileKeys, ValueHeadSize + RowGap] values of one group's aligned keys.</summary>
+    public float* AlignedValue;
 
     /// <summary>[TileKeys] bit for each lane that is aligned with the key; 0 for keys outside V_all.</summary>
     public ulong* Aligned;
@@ -117,8 +122,8 @@ internal unsafe struct BlockMemory
             Aligned = (ulong*)scratch.Take(TileKeys * sizeof(ulong)),
             From = (int*)scratch.Take(Row),
             To = (int*)scratch.Take(Row),
-            AlignedFrom = (int*)scratch.Take(Row),
-            AlignedTo = (int*)scratch.Take(Row),
+            AlignedKeys = (ulong*)scratch.Take(Gemm.Pitch * sizeof(ulong)),
+            AlignedValue = (float*)scratch.Take(steered ? TileKeys * (valueSize + RowGap) * sizeof(float) : 0),
         };
         for (int p = 0; p < count; p++)
         {
@@ -144,6 +149,9 @@ internal unsafe struct BlockMemory
             panels[p].RoleLanes = (ulong*)scratch.Take(Gemm.Pitch * sizeof(ulong));
         }
     }
+
+    /// <summary>Row of <see cref="AlignedScores"/> that holds key <paramref name="n"/> of the tile for a group of lanes.</summary>
+    public readonly int AlignedIndex(int group, int n) => BitOperations.PopCount(AlignedKeys[group] & ((1ul << n) - 1));
 
     /// <summary>
     /// Whether the rows of a tile of K or V are brought together before they are used: to widen them, or because they lie far apart. Then

@@ -45,19 +45,20 @@ internal static unsafe class SocialBiasEpilogue
         for (int u = first; u < end; u++)
         {
             double added = active ? RowBias(bias, rows[u]) : 0;
-            Classes before = Classes.Of(rows[u], split, 0), after = Classes.Of(rows[u], split, added);
+            Classes after = Classes.Of(rows[u], split, added);
             if (split && !call->Problem.Value.IsEmpty)
             {
                 StoreRow(call, b, h, u, rows[u], after);
             }
             int keys = call->Plan.AlignedKeys[u];
-            if (keys > 0)
+            if (keys > 0 && bias.Alignment != null)
             {
+                Classes before = Classes.Of(rows[u], split, 0);
                 counted++;
                 meanBefore += before.Aligned / keys;
                 meanAfter += after.Aligned / keys;
-                maxBefore += before.LargestAligned;
-                maxAfter += after.LargestAligned;
+                maxBefore += before.LargestAligned(rows[u], 0);
+                maxAfter += after.LargestAligned(rows[u], added);
             }
         }
         if (bias.Alignment != null)
@@ -140,9 +141,6 @@ internal static unsafe class SocialBiasEpilogue
         /// <summary>Probability of all aligned keys.</summary>
         public double Aligned { get; private init; }
 
-        /// <summary>Largest probability of an aligned key.</summary>
-        public double LargestAligned { get; private init; }
-
         /// <summary>Probability of V_all.</summary>
         public double Visual { get; private init; }
 
@@ -155,25 +153,34 @@ internal static unsafe class SocialBiasEpilogue
         /// <summary>Sum of all exponentials; 1 for a row that sees nothing.</summary>
         public double Total { get; private init; }
 
+        /// <summary>What all exponentials are relative to.</summary>
+        private double Max { get; init; }
+
+        /// <summary>Largest probability of an aligned key.</summary>
+        public double LargestAligned(in SpokenRow row, double bias) => double.IsNegativeInfinity(Max) ? 0 : Math.Exp(row.MaxAligned + bias - Max) / Total;
+
         public static Classes Of(in SpokenRow row, bool split, double bias)
         {
             double max = split ? Math.Max(row.MaxRest, row.MaxAligned + bias) : row.MaxRest;
             if (double.IsNegativeInfinity(max))
             {
-                return new Classes { Total = 1 };
+                return new Classes { Total = 1, Max = max };
             }
-            double rest = Math.Exp(row.MaxRest - max);
-            double aligned = split ? Math.Exp(row.MaxAligned + bias - max) : rest;
+            double rest = Exp(row.MaxRest - max);
+            double aligned = split ? Exp(row.MaxAligned + bias - max) : rest;
             double total = split ? (row.SumAligned * aligned) + (row.SumRest * rest) : row.SumRest * rest;
             return new Classes
             {
                 Aligned = row.SumAligned * aligned / total,
-                LargestAligned = Math.Exp(row.MaxAligned + bias - max) / total,
+                Max = max,
                 Visual = ((row.SumAligned * aligned) + (row.SumBoxed * rest)) / total,
                 AlignedFactor = aligned,
                 RestFactor = rest,
                 Total = total,
             };
         }
+
+        /// <summary>e^x; one of the two exponents of a row is always 0.</summary>
+        private static double Exp(double x) => x == 0 ? 1 : Math.Exp(x);
     }
 }

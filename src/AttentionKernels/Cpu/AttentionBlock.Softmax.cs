@@ -118,7 +118,7 @@ internal static unsafe partial class AttentionBlock<V>
         {
             for (; s < end; s += Pitch)
             {
-                V p = VectorMath.ExpAboveZero(V.Subtract(V.Load(s), shift));
+                V p = VectorMath.Exp(V.Subtract(V.Load(s), shift));
                 sum = V.Add(sum, p);
                 V.Store(p, s);
             }
@@ -215,5 +215,5 @@ internal static unsafe partial class AttentionBlock<V>
     /// <summary>e^(s - shift), and -0 for s = -inf.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static V MarkedExp(V s, V shift) => V.Select(
-        V.Equals(s, V.Broadcast(float.NegativeInfinity)), V.Broadcast(-0f), VectorMath.ExpAboveZero(V.Subtract(s, shift)));
+        V.Equals(s, V.Broadcast(float.NegativeInfinity)), V.Broadcast(-0f), VectorMath.Exp(V.Subtract(s, shift)));
 }

@@ -289,7 +289,7 @@ internal static unsafe partial class AttentionDecode<V>
         for (int n = 0; n < ChunkKeys; n += V.Count)
         {
             V s = V.Load(scores + n);
-            V p = V.Select(V.Equals(s, hidden), V.Broadcast(-0f), VectorMath.ExpAboveZero(V.Subtract(s, shift)));
+            V p = V.Select(V.Equals(s, hidden), V.Broadcast(-0f), VectorMath.Exp(V.Subtract(s, shift)));
             sum = V.Add(sum, p);
             V.Store(p, scores + n);
         }

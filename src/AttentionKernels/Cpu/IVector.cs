@@ -45,6 +45,9 @@ internal unsafe interface IVector<V>
     /// <summary>a where the mask is set, else b.</summary>
     static abstract V Select(V mask, V a, V b);
 
+    /// <summary>value, but 0 in the lanes with x &lt; limit. One operation, because a mask that is a vector of its own costs another instruction.</summary>
+    static abstract V ZeroBelow(V x, V limit, V value);
+
     /// <summary>a with the sign of b.</summary>
     static abstract V CopySign(V a, V b);
 

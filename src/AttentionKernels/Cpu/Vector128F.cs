@@ -56,6 +56,10 @@ internal unsafe struct Vector128F(Vector128<float> lane) : IVector<Vector128F>
     public static Vector128F Select(Vector128F mask, Vector128F a, Vector128F b) => new(Vector128.ConditionalSelect(mask.Lane, a.Lane, b.Lane));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128F ZeroBelow(Vector128F x, Vector128F limit, Vector128F value) =>
+        new(Vector128.ConditionalSelect(Vector128.LessThan(x.Lane, limit.Lane), Vector128<float>.Zero, value.Lane));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128F CopySign(Vector128F a, Vector128F b) => new(Vector128.CopySign(a.Lane, b.Lane));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

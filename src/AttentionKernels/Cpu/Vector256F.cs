@@ -56,6 +56,10 @@ internal unsafe struct Vector256F(Vector256<float> lane) : IVector<Vector256F>
     public static Vector256F Select(Vector256F mask, Vector256F a, Vector256F b) => new(Vector256.ConditionalSelect(mask.Lane, a.Lane, b.Lane));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256F ZeroBelow(Vector256F x, Vector256F limit, Vector256F value) =>
+        new(Vector256.ConditionalSelect(Vector256.LessThan(x.Lane, limit.Lane), Vector256<float>.Zero, value.Lane));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256F CopySign(Vector256F a, Vector256F b) => new(Vector256.CopySign(a.Lane, b.Lane));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

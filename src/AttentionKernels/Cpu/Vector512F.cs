@@ -56,6 +56,10 @@ internal unsafe struct Vector512F(Vector512<float> lane) : IVector<Vector512F>
     public static Vector512F Select(Vector512F mask, Vector512F a, Vector512F b) => new(Vector512.ConditionalSelect(mask.Lane, a.Lane, b.Lane));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512F ZeroBelow(Vector512F x, Vector512F limit, Vector512F value) =>
+        new(Vector512.ConditionalSelect(Vector512.LessThan(x.Lane, limit.Lane), Vector512<float>.Zero, value.Lane));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512F CopySign(Vector512F a, Vector512F b) => new(Vector512.CopySign(a.Lane, b.Lane));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

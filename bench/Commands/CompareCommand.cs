@@ -21,7 +21,7 @@ internal static class CompareCommand
             DefaultValueFactory = _ => [1, 2],
             CustomParser = ParseThreads,
         };
-        Option<string?> filter = new("--filter") { Description = "Only cases whose name contains this, as \"S=1024 causal\" or \"decode\".", HelpName = "TEXT" };
+        Option<string?> filter = new("--filter") { Description = "Only cases whose name contains this, as \"S=1024 causal\", or one of several: \"S=512,decode\".", HelpName = "TEXT" };
         Command command = new(
             "compare",
             "Times our operators and ONNX Runtime's built-in ones in turns, in one process, on the same float32 tensors. For every case the fastest built-in operator with the same "

@@ -4,7 +4,7 @@ namespace AttentionKernels.Bench.Compare;
 /// <param name="Quick">A few cases within a minute instead of all.</param>
 /// <param name="Override">Ours is the rival's own node, overridden and steered by a scope, instead of SteeredAttention.</param>
 /// <param name="Threads">Numbers of intra-op threads.</param>
-/// <param name="Filter">Only cases whose name contains this; null: all.</param>
+/// <param name="Filter">Only cases whose name contains one of these, separated by commas; null: all.</param>
 internal sealed record CompareRequest(bool Quick, bool Override, IReadOnlyList<int> Threads, string? Filter)
 {
     /// <summary>The cases to time.</summary>
@@ -25,5 +25,5 @@ internal sealed record CompareRequest(bool Quick, bool Override, IReadOnlyList<i
     }
 
     private CompareCase[] Choose(IReadOnlyList<CompareCase> all) =>
-        [.. all.Where(c => Filter == null || c.ToString().Contains(Filter, StringComparison.OrdinalIgnoreCase))];
+        [.. all.Where(c => Filter == null || Filter.Split(',').Any(part => c.ToString().Contains(part, StringComparison.OrdinalIgnoreCase)))];
 }

@@ -25,6 +25,9 @@ internal unsafe interface IVector<V>
     /// <summary>c = a * b + c. By reference, because the compiler then keeps c in its register: returned, 9 of 24 accumulators of a block were moved at every step.</summary>
     static abstract void Accumulate(V a, V b, ref V c);
 
+    /// <summary>c = *a * b + c, with *a in every lane: one instruction where the processor broadcasts a memory operand.</summary>
+    static abstract void AccumulateBroadcast(float* a, V b, ref V c);
+
     static abstract V Add(V a, V b);
 
     static abstract V Subtract(V a, V b);

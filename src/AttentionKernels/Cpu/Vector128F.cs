@@ -29,6 +29,9 @@ internal unsafe struct Vector128F(Vector128<float> lane) : IVector<Vector128F>
     public static void Accumulate(Vector128F a, Vector128F b, ref Vector128F c) => c.Lane = Vector128.MultiplyAddEstimate(a.Lane, b.Lane, c.Lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void AccumulateBroadcast(float* a, Vector128F b, ref Vector128F c) => c.Lane = Vector128.MultiplyAddEstimate(b.Lane, Vector128.Create(*a), c.Lane);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128F Add(Vector128F a, Vector128F b) => new(a.Lane + b.Lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -29,6 +29,9 @@ internal unsafe struct Vector256F(Vector256<float> lane) : IVector<Vector256F>
     public static void Accumulate(Vector256F a, Vector256F b, ref Vector256F c) => c.Lane = Vector256.FusedMultiplyAdd(a.Lane, b.Lane, c.Lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void AccumulateBroadcast(float* a, Vector256F b, ref Vector256F c) => c.Lane = Vector256.FusedMultiplyAdd(b.Lane, Vector256.Create(*a), c.Lane);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256F Add(Vector256F a, Vector256F b) => new(a.Lane + b.Lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

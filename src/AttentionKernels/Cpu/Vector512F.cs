@@ -29,6 +29,9 @@ internal unsafe struct Vector512F(Vector512<float> lane) : IVector<Vector512F>
     public static void Accumulate(Vector512F a, Vector512F b, ref Vector512F c) => c.Lane = Vector512.FusedMultiplyAdd(a.Lane, b.Lane, c.Lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void AccumulateBroadcast(float* a, Vector512F b, ref Vector512F c) => c.Lane = Vector512.FusedMultiplyAdd(b.Lane, Vector512.Create(*a), c.Lane);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512F Add(Vector512F a, Vector512F b) => new(a.Lane + b.Lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -39,8 +39,9 @@ internal static unsafe partial class AttentionBlock<V>
 
     /// <summary>Computes task <paramref name="task"/> of the call, a few panels of one key head, with <paramref name="workerMemory"/> as working memory.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Run(AttentionCall* call, int task, byte* workerMemory)
+    public static void Run(void* state, int task, byte* workerMemory)
     {
+        var call = (AttentionCall*)state;
         ref readonly AttentionProblem problem = ref call->Problem;
         // Later rows see more keys when causal: they go first, so that the last task to finish is a short one.
         int group = task / call->TasksPerGroup, first = (call->TasksPerGroup - 1 - (task % call->TasksPerGroup)) * call->PanelsPerTask;

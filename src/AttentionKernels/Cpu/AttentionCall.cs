@@ -37,23 +37,14 @@ internal unsafe struct AttentionCall
     /// <summary>[H, |U|, SpeakerCount] each row's sum of exponentials on the keys it is aligned with, by shared speaker; relative to the maximum that SumAligned is relative to.</summary>
     public float* SpeakerSums;
 
-    /// <summary>One <see cref="BlockMemory"/> for each worker.</summary>
+    /// <summary>A <see cref="BlockMemory"/> for each panel of a task, or a <see cref="DecodeMemory"/>, for each worker.</summary>
     public byte* WorkerMemory;
 
     /// <summary>Bytes of one worker's memory.</summary>
     public nuint WorkerBytes;
 
-    /// <summary>What a worker does with one task.</summary>
-    public delegate*<AttentionCall*, int, byte*, void> Task;
-
-    /// <summary>Tasks of the phase.</summary>
-    public int TaskCount;
-
-    /// <summary>Next task to hand out.</summary>
-    public int NextTask;
-
-    /// <summary>GCHandle of the first exception of a worker.</summary>
-    public nint Failure;
+    /// <summary>Tasks of the pass.</summary>
+    public long Tasks;
 
     /// <summary>Blocks along the query rows.</summary>
     public readonly int RowBlocks => (Problem.QueryLength + RowsPerBlock - 1) / RowsPerBlock;

@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 
 namespace AttentionKernels.Cpu;
@@ -63,32 +61,21 @@ public static unsafe class AttentionCpu
             ClearResults(problem, bias);
         }
 
-        if (call.Decode.Chunks > 0)
+        bool decode = call.Decode.Chunks > 0;
+        if (decode)
         {
-            int blocks = problem.Batch * problem.KvHeads * call.HeadBlocks;
-            new Span<int>(call.Decode.Pending, blocks).Fill(call.Decode.Chunks);
-            call.Task = set switch
-            {
-                InstructionSet.Avx512 => &AttentionDecode<Vector512F>.Run,
-                InstructionSet.Avx2 => &AttentionDecode<Vector256F>.Run,
-                _ => &AttentionDecode<Vector128F>.Run,
-            };
-            RunPhase(&call, (long)blocks * call.Decode.Chunks, workers);
+            new Span<int>(call.Decode.Pending, (int)(call.Tasks / call.Decode.Chunks)).Fill(call.Decode.Chunks);
         }
-        else
+        delegate*<void*, int, byte*, void> task = set switch
         {
-            call.Task = set switch
-            {
-                InstructionSet.Avx512 => &AttentionBlock<Vector512F>.Run,
-                InstructionSet.Avx2 => &AttentionBlock<Vector256F>.Run,
-                _ => &AttentionBlock<Vector128F>.Run,
-            };
-            RunPhase(&call, (long)problem.Batch * problem.KvHeads * call.TasksPerGroup, workers);
-        }
+            InstructionSet.Avx512 => decode ? &AttentionDecode<Vector512F>.Run : &AttentionBlock<Vector512F>.Run,
+            InstructionSet.Avx2 => decode ? &AttentionDecode<Vector256F>.Run : &AttentionBlock<Vector256F>.Run,
+            _ => decode ? &AttentionDecode<Vector128F>.Run : &AttentionBlock<Vector128F>.Run,
+        };
+        TaskLoop.Run(task, &call, call.Tasks, call.WorkerMemory, call.WorkerBytes, workers);
         if (call.Spoken > 0)
         {
-            call.Task = &SocialBiasEpilogue.Run;
-            RunPhase(&call, (long)problem.Batch * problem.Heads, workers);
+            TaskLoop.Run(&SocialBiasEpilogue.Run, &call, (long)problem.Batch * problem.Heads, call.WorkerMemory, call.WorkerBytes, workers);
         }
     }
 
@@ -129,68 +116,28 @@ public static unsafe class AttentionCpu
         }
 
         ScratchCursor one = new(null);
+        long groups = (long)problem.Batch * problem.KvHeads, panels = (long)call.RowBlocks * call.HeadBlocks;
+        if (panels > 0 && groups > AttentionProblem.MaxLength / panels)
+        {
+            throw new ArgumentException($"the problem has {groups} x {panels} blocks of rows and heads, expected at most {AttentionProblem.MaxLength}");
+        }
         if (decode)
         {
-            call.Decode = DecodePlan.Reserve(ref scratch, problem, bias, call.Spoken > 0, call.HeadBlocks);
+            call.Decode = DecodePlan.Reserve(ref scratch, problem, bias, call.Spoken > 0, (int)(groups * panels));
+            call.Tasks = groups * panels * call.Decode.Chunks;
             DecodeMemory.At(ref one, problem, bias);
-            call.WorkerBytes = one.Used;
-            call.WorkerMemory = (byte*)scratch.Take(one.Used * (nuint)degree);
-            return call;
         }
-
-        // K and V come from the third-level cache or beyond once for each task: more panels in a task mean less of that, fewer mean an even load.
-        int panels = call.RowBlocks * call.HeadBlocks;
-        long share = (long)problem.Batch * problem.KvHeads * panels / (4L * degree);
-        call.PanelsPerTask = (int)Math.Clamp(share, 1, Math.Min(BlockMemory.PanelsThatFit(problem, bias), Math.Max(panels, 1)));
-
-        BlockMemory* layout = stackalloc BlockMemory[AttentionCall.MaxPanels];
-        BlockMemory.Lay(ref one, problem, bias, call.PanelsPerTask, layout);
+        else
+        {
+            // K and V come from the third-level cache or beyond once for each task: more panels in a task mean less of that, fewer mean an even load.
+            long share = groups * panels / (4L * degree);
+            call.PanelsPerTask = (int)Math.Clamp(share, 1, Math.Min(BlockMemory.PanelsThatFit(problem, bias), Math.Max(panels, 1)));
+            call.Tasks = groups * call.TasksPerGroup;
+            BlockMemory* layout = stackalloc BlockMemory[AttentionCall.MaxPanels];
+            BlockMemory.Lay(ref one, problem, bias, call.PanelsPerTask, layout);
+        }
         call.WorkerBytes = one.Used;
         call.WorkerMemory = (byte*)scratch.Take(one.Used * (nuint)degree);
         return call;
-    }
-
-    /// <summary>Hands the tasks out to at most as many workers as there is memory for; rethrows what a worker threw.</summary>
-    internal static void RunPhase<TWorkers>(AttentionCall* call, long tasks, TWorkers workers)
-        where TWorkers : IWorkers, allows ref struct
-    {
-        // Half of an int: each worker counts once beyond the last task.
-        if (tasks > AttentionProblem.MaxLength)
-        {
-            throw new ArgumentException($"the problem has {tasks} blocks of rows and heads, expected at most {AttentionProblem.MaxLength}");
-        }
-        call->TaskCount = (int)tasks;
-        call->NextTask = 0;
-        workers.Run(&Work, call, Math.Min(call->TaskCount, workers.Degree));
-        if (call->Failure != 0)
-        {
-            GCHandle handle = GCHandle.FromIntPtr(call->Failure);
-            var exception = (Exception)handle.Target!;
-            handle.Free();
-            ExceptionDispatchInfo.Throw(exception);
-        }
-    }
-
-    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
-    private static void Work(void* state, nuint worker)
-    {
-        var call = (AttentionCall*)state;
-        try
-        {
-            byte* memory = call->WorkerMemory + (worker * call->WorkerBytes);
-            for (int task; (task = Interlocked.Increment(ref call->NextTask) - 1) < call->TaskCount;)
-            {
-                call->Task(call, task, memory);
-            }
-        }
-        catch (Exception exception)
-        {
-            // No exception may cross into a native thread pool.
-            nint handle = GCHandle.ToIntPtr(GCHandle.Alloc(exception));
-            if (Interlocked.CompareExchange(ref call->Failure, handle, 0) != 0)
-            {
-                GCHandle.FromIntPtr(handle).Free();
-            }
-        }
     }
 }

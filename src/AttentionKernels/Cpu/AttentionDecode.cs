@@ -21,8 +21,9 @@ internal static unsafe partial class AttentionDecode<V>
     private const int RowGroup = 4;
 
     /// <summary>One chunk of keys for the rows of one block of heads.</summary>
-    public static void Run(AttentionCall* call, int task, byte* workerMemory)
+    public static void Run(void* state, int task, byte* workerMemory)
     {
+        var call = (AttentionCall*)state;
         ref readonly AttentionProblem problem = ref call->Problem;
         int chunk = task % call->Decode.Chunks, block = task / call->Decode.Chunks;
         int headBlock = block % call->HeadBlocks, rest = block / call->HeadBlocks;

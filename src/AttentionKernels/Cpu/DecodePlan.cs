@@ -18,7 +18,7 @@ internal unsafe struct DecodePlan
     /// <summary>[B * H * S, Chunks, SpeakerCount] sums by shared speaker, relative as SumAligned.</summary>
     public float* SpeakerSums;
 
-    /// <summary>[tasks / Chunks] chunks that are not done.</summary>
+    /// <summary>[blocks] chunks that are not done.</summary>
     public int* Pending;
 
     /// <summary>Whether a call has few enough rows. A matter of its shape alone, so that a batch gives the bits of its elements and steering those of plain attention.</summary>
@@ -26,11 +26,11 @@ internal unsafe struct DecodePlan
         problem.QueryLength == 1 || (long)problem.QueryLength * (problem.Heads / problem.KvHeads) <= DecodeMemory.MaxRows;
 
     /// <summary>Takes the arrays from scratch memory.</summary>
-    public static DecodePlan Reserve(ref ScratchCursor scratch, in AttentionProblem problem, in SocialBias bias, bool steered, int headBlocks)
+    public static DecodePlan Reserve(ref ScratchCursor scratch, in AttentionProblem problem, in SocialBias bias, bool steered, int blocks)
     {
         int chunks = Math.Max(1, (problem.KeyLength + DecodeMemory.ChunkKeys - 1) / DecodeMemory.ChunkKeys);
-        nuint parts = (nuint)problem.Batch * (nuint)problem.Heads * (nuint)problem.QueryLength * (nuint)chunks;
-        nuint outputs = problem.Value.IsEmpty ? 0 : parts * (nuint)problem.ValueHeadSize * sizeof(float);
+        nuint parts = checked((nuint)problem.Batch * (nuint)problem.Heads * (nuint)problem.QueryLength * (nuint)chunks);
+        nuint outputs = problem.Value.IsEmpty ? 0 : checked(parts * (nuint)problem.ValueHeadSize * sizeof(float));
         return new DecodePlan
         {
             Chunks = chunks,
@@ -38,7 +38,7 @@ internal unsafe struct DecodePlan
             Outputs = (float*)scratch.Take(outputs),
             AlignedOutputs = (float*)scratch.Take(steered ? outputs : 0),
             SpeakerSums = (float*)scratch.Take(steered ? parts * (nuint)bias.SpeakerCount * sizeof(float) : 0),
-            Pending = (int*)scratch.Take((nuint)problem.Batch * (nuint)problem.KvHeads * (nuint)headBlocks * sizeof(int)),
+            Pending = (int*)scratch.Take((nuint)blocks * sizeof(int)),
         };
     }
 }

@@ -10,10 +10,9 @@ namespace AttentionKernels.Cpu;
 /// <para>Lanes are query rows, so neither K nor V is transposed: A(r, k) = a[r * rowStride + k * stepStride] is K row-major in S^T = K Q^T and V
 /// column-wise in O^T = V^T P^T, read by broadcast; B and C have a fixed pitch of <see cref="Pitch"/> lanes. Each C element is summed over
 /// k in increasing order by fused multiply-adds, whatever block it falls into: results do not depend on which other rows share a call.</para>
-/// <para>Share of the core's fused multiply-add peak (153 GFLOP/s measured in the same process, Skylake-SP, D = 64 and 128, 60 x 64 tiles):
-/// 8 rows x 2 vectors with a read row by row 0.75 (9 register moves in each step, front end), 12 x 2 on packed panels of A 0.92, 8 x 3 packed 0.94,
-/// 6 x 4 on rows where they lie 0.92. So 6 x 4, and no packing; rows must not lie a multiple of 4 KB apart, though: then all
-/// 64 of a tile fall into one set of the first-level cache and the product with V drops to 0.43, which is why <see cref="AttentionBlock{V}"/> copies such tiles.</para>
+/// <para>Register blocks are 6 rows by 4 vectors (AVX-512) or 2 (16 registers), on rows where they lie; few lanes go by one vector with the broadcast inside the
+/// multiply-add. HISTORY.md has the alternatives that were measured. Rows must not lie a multiple of 4 KB apart: all 64 of a tile would fall into one set
+/// of the first-level cache, and the product with V drop to half, which is why <see cref="AttentionBlock{V}"/> copies such tiles.</para>
 /// </remarks>
 internal static unsafe class Gemm
 {

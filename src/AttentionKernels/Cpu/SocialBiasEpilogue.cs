@@ -18,8 +18,9 @@ namespace AttentionKernels.Cpu;
 internal static unsafe class SocialBiasEpilogue
 {
     /// <summary>Finishes task = b * H + h.</summary>
-    public static void Run(AttentionCall* call, int task, byte* workerMemory)
+    public static void Run(void* state, int task, byte* workerMemory)
     {
+        var call = (AttentionCall*)state;
         ref readonly SocialBias bias = ref call->Bias;
         int b = task / call->Problem.Heads, h = task % call->Problem.Heads;
         int first = call->Plan.SpokenStart[b], end = call->Plan.SpokenStart[b + 1], boxed = call->Plan.BoxedCount[b];

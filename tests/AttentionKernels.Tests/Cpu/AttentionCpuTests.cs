@@ -16,24 +16,29 @@ public sealed unsafe class AttentionCpuTests
         c.Check();
     }, salt: (ulong)set);
 
+    /// <summary>Broadcast tensors need no memory, so that only the numbers say that there is too much to do.</summary>
     [Fact]
-    public void An_Error_On_A_Worker_Reaches_The_Caller()
+    public void More_Blocks_Than_Can_Be_Counted_Are_Refused()
     {
-        AttentionCall call = new() { Task = &Throw };
-        // Every worker throws: the first error is the one that is kept, and no exception crosses the native boundary between.
-        InvalidOperationException e = Assert.Throws<InvalidOperationException>(() => RunPhase(call, 100));
-        Assert.StartsWith("task ", e.Message, StringComparison.Ordinal);
-
-        static void Throw(AttentionCall* call, int task, byte* memory) => throw new InvalidOperationException($"task {task}");
-    }
-
-    [Fact]
-    public void More_Tasks_Than_Can_Be_Counted_Are_Refused()
-    {
-        ArgumentException e = Assert.Throws<ArgumentException>(() => RunPhase(default, (1L << 30) + 1));
-        Assert.Contains("1073741825", e.Message, StringComparison.Ordinal);
+        float number = 0;
+        TensorView tensor = new(&number, ElementType.Float32, 0, 0, 0);
+        AttentionProblem problem = new()
+        {
+            Batch = 1 << 20,
+            Heads = 1 << 20,
+            KvHeads = 1,
+            QueryLength = 1 << 20,
+            KeyLength = 1,
+            HeadSize = 1,
+            ValueHeadSize = 1,
+            Query = tensor,
+            Key = tensor,
+            Value = tensor,
+            Output = tensor,
+            Scale = 1,
+        };
+        ArgumentException e = Assert.Throws<ArgumentException>(() => AttentionCpu.Run(problem, default));
+        Assert.Contains("1048576 x 17179869184 blocks", e.Message, StringComparison.Ordinal);
         Assert.Contains("1073741824", e.Message, StringComparison.Ordinal);
     }
-
-    private static void RunPhase(AttentionCall call, long tasks) => AttentionCpu.RunPhase(&call, tasks, new ThreadPoolWorkers(2));
 }

@@ -203,7 +203,7 @@ internal static unsafe partial class AttentionBlock<V>
 
     /// <summary>
     /// The maximum that a row's exponentials are relative to: the old one until a tile exceeds it by more than 8. Exponentials up to e^8 cost no
-    /// accuracy, and the sums and outputs so far need a new scale once or twice in a row instead of in every tile (was 5 to 8 % of the time).
+    /// accuracy, and the sums and outputs so far need a new scale once or twice in a row instead of in every tile.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static V Raise(V old, V largest) => V.Select(V.LessThan(V.Add(old, V.Broadcast(8f)), largest), largest, old);

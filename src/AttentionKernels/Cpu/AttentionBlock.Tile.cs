@@ -64,8 +64,8 @@ internal static unsafe partial class AttentionBlock<V>
     }
 
     /// <summary>
-    /// Asks for all of a panel's rows of the query or the output at once: they lie in 64 different pages, and one after the other their misses
-    /// took 5 % of a short prefill.
+    /// Asks for all of a panel's rows of the query or the output at once: they lie in 64 different pages, and loading them one after
+    /// the other took 5 % of a short prefill.
     /// </summary>
     private static void PrefetchRows(in TensorView tensor, int b, int size, in BlockMemory memory)
     {

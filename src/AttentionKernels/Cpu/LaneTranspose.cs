@@ -5,7 +5,7 @@ namespace AttentionKernels.Cpu;
 
 /// <summary>
 /// Rows in memory to columns of a [size, <see cref="Gemm.Pitch"/>] matrix and back, four rows at a time: how a block's queries come in and its
-/// outputs go out. 4 x 4 transposes cost about half a cycle an element; element by element it was half of a short prefill's time.
+/// outputs go out. 4 x 4 transposes cost about half a cycle an element; element by element it was a third of a short prefill's time.
 /// </summary>
 internal static unsafe class LaneTranspose
 {

@@ -7,26 +7,23 @@ namespace AttentionKernels.Cpu;
 internal static unsafe partial class AttentionBlock<V>
 {
     /// <summary>
-    /// Turns logits into exponentials relative to the running maximum, updates maximum and sum, and leaves in
+    /// Turns the logits of one group of lanes into exponentials relative to the running maximum, updates maximum and sum, and leaves in
     /// <see cref="BlockMemory.Correction"/> what the earlier sums and outputs must be multiplied by.
     /// </summary>
     /// <param name="mark">Store -0 for keys that a row does not see.</param>
     /// <param name="keys">Keys of the tile.</param>
-    /// <param name="width">Lanes.</param>
+    /// <param name="lane">First lane of the group.</param>
     /// <param name="memory">Block.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Softmax(bool mark, int keys, int width, in BlockMemory memory)
+    private static void Softmax(bool mark, int keys, int lane, in BlockMemory memory)
     {
-        for (int lane = 0; lane < width; lane += V.Count)
-        {
-            float* scores = memory.Scores + lane, end = scores + (keys * Pitch);
-            V old = V.Load(memory.Max + lane), max = Raise(old, Largest(scores, end));
-            V shift = Shift(max), sum = Exponentials(mark, scores, end, shift);
-            V correction = VectorMath.Exp(V.Subtract(old, shift));
-            V.Store(correction, memory.Correction + lane);
-            V.Store(V.MultiplyAdd(V.Load(memory.Sum + lane), correction, sum), memory.Sum + lane);
-            V.Store(max, memory.Max + lane);
-        }
+        float* scores = memory.Scores + lane, end = scores + (keys * Pitch);
+        V old = V.Load(memory.Max + lane), max = Raise(old, Largest(scores, end));
+        V shift = Shift(max), sum = Exponentials(mark, scores, end, shift);
+        V correction = VectorMath.Exp(V.Subtract(old, shift));
+        V.Store(correction, memory.Correction + lane);
+        V.Store(V.MultiplyAdd(V.Load(memory.Sum + lane), correction, sum), memory.Sum + lane);
+        V.Store(max, memory.Max + lane);
     }
 
     /// <summary>Maximum of a column; four chains, because one would wait for each maximum in turn.</summary>
@@ -50,53 +47,86 @@ internal static unsafe partial class AttentionBlock<V>
     }
 
     /// <summary>
-    /// The same for a tile with keys that rows of the block are aligned with: aligned keys and the rest have their own maximum, sum and
-    /// exponentials. Also tracks maximum and sum of keys of V_all that are not aligned.
+    /// The same for a tile with keys of V_all and a group of lanes with rows of U: aligned keys of a head that may be active move out and have their own maximum,
+    /// sum and exponentials; of the others in V_all, maximum and sum are tracked. A weight and a penalty for each key instead of branches: runs of patches
+    /// are so short that a mispredicted end of each costs as much as its exponentials.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void SoftmaxSplit(bool mark, ulong boxed, int keys, int width, in BlockMemory memory)
+    private static void SoftmaxClasses(AttentionCall* call, int b, bool mark, int key, int keys, int lane, in BlockMemory memory)
     {
-        V hidden = V.Broadcast(float.NegativeInfinity);
-        for (int lane = 0; lane < width; lane += V.Count)
+        long first = ((long)b * call->Plan.Tiles * BlockMemory.TileKeys) + key;
+        float* weight = call->Plan.BoxedWeight + first, penalty = call->Plan.BoxedPenalty + first;
+        ulong alignedKeys = memory.Split ? memory.AlignedKeys[lane / LaneGroup] : 0, whole = memory.WholeKeys[lane / LaneGroup];
+        V hidden = V.Broadcast(float.NegativeInfinity), unseen = V.Broadcast(-0f);
+        float* scores = memory.Scores + lane, end = scores + (keys * Pitch);
+        if (alignedKeys != 0)
         {
             // Aligned logits move out of the tile, and leave -inf behind.
-            ulong alignedKeys = memory.AlignedKeys[lane / LaneGroup];
-            float* scores = memory.Scores + lane, end = scores + (keys * Pitch);
             float* aligned = memory.AlignedScores + lane, alignedEnd = aligned;
-            V oldAligned = V.Load(memory.MaxAligned + lane), maxAligned = oldAligned;
+            V maxAligned = V.Load(memory.MaxAligned + lane), largest = hidden;
             for (ulong set = alignedKeys; set != 0; set &= set - 1, alignedEnd += Pitch)
             {
                 int n = BitOperations.TrailingZeroCount(set);
-                V s = V.Load(scores + (n * Pitch)), isAligned = V.Lanes(memory.Aligned[n] >> lane), q = V.Select(isAligned, s, hidden);
-                maxAligned = V.Max(maxAligned, q);
-                V.Store(q, alignedEnd);
-                V.Store(V.Select(isAligned, hidden, s), scores + (n * Pitch));
+                V s = V.Load(scores + (n * Pitch)), rest = hidden;
+                if (((whole >> n) & 1) == 0)
+                {
+                    V isAligned = V.Lanes(memory.Aligned[n] >> lane);
+                    (s, rest) = (V.Select(isAligned, s, hidden), V.Select(isAligned, hidden, s));
+                }
+                largest = V.Max(largest, s);
+                V.Store(s, alignedEnd);
+                V.Store(rest, scores + (n * Pitch));
             }
-            V maxBoxed = V.Load(memory.MaxBoxed + lane);
-            for (ulong set = boxed; set != 0; set &= set - 1)
-            {
-                maxBoxed = V.Max(maxBoxed, V.Load(scores + (BitOperations.TrailingZeroCount(set) * Pitch)));
-            }
-
-            V old = V.Load(memory.Max + lane), max = Raise(old, Largest(scores, end));
-            V shift = Shift(max), shiftAligned = Shift(maxAligned);
-            V sum = Exponentials(mark || alignedKeys != 0, scores, end, shift), sumAligned = Exponentials(true, aligned, alignedEnd, shiftAligned);
-            V sumBoxed = V.Broadcast(0f);
-            for (ulong set = boxed; set != 0; set &= set - 1)
-            {
-                sumBoxed = V.Add(sumBoxed, V.Load(scores + (BitOperations.TrailingZeroCount(set) * Pitch)));
-            }
-
+            V old = V.Load(memory.BaseAligned + lane), max = Raise(old, largest), shift = Shift(max);
             V correction = VectorMath.Exp(V.Subtract(old, shift));
-            V alignedCorrection = VectorMath.Exp(V.Subtract(oldAligned, shiftAligned));
+            V sum = Exponentials(mark || whole != alignedKeys, aligned, alignedEnd, shift);
+            V.Store(correction, memory.AlignedCorrection + lane);
+            V.Store(V.MultiplyAdd(V.Load(memory.SumAligned + lane), correction, sum), memory.SumAligned + lane);
+            V.Store(max, memory.BaseAligned + lane);
+            V.Store(V.Max(maxAligned, largest), memory.MaxAligned + lane);
+        }
+        else
+        {
+            V.Store(V.Broadcast(1f), memory.AlignedCorrection + lane);
+        }
+
+        {
+            V a = hidden, c = hidden, boxedA = V.Load(memory.MaxBoxed + lane), boxedC = boxedA;
+            float* s = scores;
+            for (; s + Pitch < end; s += 2 * Pitch, penalty += 2)
+            {
+                V x = V.Load(s), y = V.Load(s + Pitch);
+                a = V.Max(a, x);
+                c = V.Max(c, y);
+                boxedA = V.Max(boxedA, V.Add(x, V.Broadcast(penalty[0])));
+                boxedC = V.Max(boxedC, V.Add(y, V.Broadcast(penalty[1])));
+            }
+            if (s < end)
+            {
+                V x = V.Load(s);
+                a = V.Max(a, x);
+                boxedA = V.Max(boxedA, V.Add(x, V.Broadcast(penalty[0])));
+            }
+            V old = V.Load(memory.Max + lane), max = Raise(old, V.Max(a, c)), shift = Shift(max), correction = VectorMath.Exp(V.Subtract(old, shift));
+            V sum = V.Broadcast(0f), sumBoxed = sum;
+            for (s = scores; s < end; s += Pitch, weight++)
+            {
+                V p = mark ? MarkedExp(V.Load(s), shift) : VectorMath.Exp(V.Subtract(V.Load(s), shift));
+                sum = V.Add(sum, p);
+                V.AccumulateBroadcast(weight, p, ref sumBoxed);
+                V.Store(p, s);
+            }
             V.Store(correction, memory.Correction + lane);
-            V.Store(alignedCorrection, memory.AlignedCorrection + lane);
             V.Store(V.MultiplyAdd(V.Load(memory.Sum + lane), correction, sum), memory.Sum + lane);
-            V.Store(V.MultiplyAdd(V.Load(memory.SumAligned + lane), alignedCorrection, sumAligned), memory.SumAligned + lane);
             V.Store(V.MultiplyAdd(V.Load(memory.SumBoxed + lane), correction, sumBoxed), memory.SumBoxed + lane);
             V.Store(max, memory.Max + lane);
-            V.Store(maxAligned, memory.MaxAligned + lane);
-            V.Store(maxBoxed, memory.MaxBoxed + lane);
+            V.Store(V.Max(boxedA, boxedC), memory.MaxBoxed + lane);
+        }
+        for (ulong set = mark ? 0 : alignedKeys; set != 0; set &= set - 1)
+        {
+            int n = BitOperations.TrailingZeroCount(set);
+            float* at = scores + (n * Pitch);
+            V.Store(((whole >> n) & 1) != 0 ? unseen : V.Select(V.Lanes(memory.Aligned[n] >> lane), unseen, V.Load(at)), at);
         }
     }
 
@@ -150,7 +180,7 @@ internal static unsafe partial class AttentionBlock<V>
         }
     }
 
-    /// <summary>After <see cref="Softmax"/>: corrects the sums over V_all, and adds this tile's.</summary>
+    /// <summary>After <see cref="Softmax"/> of a tile without keys of V_all, or of a head that cannot be active: corrects the sums over V_all, and adds this tile's.</summary>
     private static void AddClassSums(AttentionCall* call, int b, int key, int keys, ulong boxed, in BlockMemory memory)
     {
         V zero = V.Broadcast(0f);
@@ -176,7 +206,7 @@ internal static unsafe partial class AttentionBlock<V>
                 V.Store(V.MultiplyAdd(V.Load(memory.SumAligned + lane), correction, sumAligned), memory.SumAligned + lane);
             }
         }
-        if (call->Bias.SpeakerScores != null && !memory.Split)
+        if (!memory.Split && call->Bias.SpeakerScores != null)
         {
             Rescale(memory.SpeakerSums, memory.Correction, call->Bias.SpeakerCount, memory.Width);
             AddSpeakerSums(call, b, key, keys, split: false, memory);

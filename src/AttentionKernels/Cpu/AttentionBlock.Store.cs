@@ -1,3 +1,5 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace AttentionKernels.Cpu;
@@ -44,28 +46,28 @@ internal static unsafe partial class AttentionBlock<V>
         }
     }
 
-    /// <summary>Writes finished rows to the output, and what <see cref="SocialBiasEpilogue"/> needs of rows of U.</summary>
+    /// <summary>Writes the rows to the output, those of U with the bias, and what <see cref="SocialBiasEpilogue"/> needs of these.</summary>
+    [SkipLocalsInit]
     private static void StoreRows(AttentionCall* call, int b, int valueSize, in BlockMemory memory)
     {
-        for (int lane = 0; lane < memory.Lanes; lane++)
+        SocialBiasFactors factors;
+        if (memory.HasSpoken)
         {
-            int head = memory.Head[lane], u = memory.Spoken[lane];
-            if (u >= 0)
+            SpokenLanes lanes = new()
             {
-                long at = ((long)head * call->Spoken) + u;
-                call->SpokenRows[at] = new SpokenRow
-                {
-                    MaxAligned = MaxOf(memory.MaxAligned[lane], memory.SumAligned[lane]),
-                    SumAligned = memory.SumAligned[lane],
-                    MaxRest = MaxOf(memory.Max[lane], memory.Sum[lane]),
-                    SumRest = memory.Sum[lane],
-                    SumBoxed = memory.SumBoxed[lane],
-                    MaxBoxed = memory.MaxBoxed[lane],
-                };
-                for (int n = 0; n < call->Bias.SpeakerCount; n++)
-                {
-                    call->SpeakerSums[(at * call->Bias.SpeakerCount) + n] = memory.SpeakerSums[(n * Pitch) + lane];
-                }
+                MaxRest = memory.Max,
+                SumRest = memory.Sum,
+                MaxAligned = memory.MaxAligned,
+                BaseAligned = memory.BaseAligned,
+                SumAligned = memory.SumAligned,
+                MaxBoxed = memory.MaxBoxed,
+                SumBoxed = memory.SumBoxed,
+            };
+            factors.Fill(call->Bias, memory.Split, memory.Width, lanes);
+            for (ulong set = memory.SpokenLanes; set != 0; set &= set - 1)
+            {
+                int lane = BitOperations.TrailingZeroCount(set);
+                call->StoreSpoken(memory.Head[lane], memory.Spoken[lane], factors, lane, memory.SpeakerSums + lane, Pitch);
             }
         }
         if (valueSize == 0)
@@ -73,58 +75,81 @@ internal static unsafe partial class AttentionBlock<V>
             return;
         }
         PrefetchRows(call->Problem.Output, b, valueSize, memory);
+        ulong combined = 0;
+        for (int lane = 0; memory.Split && lane < memory.Width; lane += LaneGroup)
+        {
+            if (((memory.SpokenLanes >> lane) & GroupMask) != 0)
+            {
+                CombineClasses(lane, valueSize, &factors, call->PlainOutput != null, memory);
+                combined |= GroupMask << lane;
+            }
+        }
         for (int lane = 0; lane < memory.Lanes; lane += LaneTranspose.Rows)
         {
-            StoreOutputs(call, b, lane, valueSize, memory);
+            StoreOutputs(call, b, lane, valueSize, ((combined >> lane) & 1) != 0, memory);
         }
     }
 
-    /// <summary>The outputs of four lanes from <paramref name="lane"/> on: finished rows, or both accumulators of split rows of U.</summary>
-    private static void StoreOutputs(AttentionCall* call, int b, int lane, int size, in BlockMemory memory)
+    /// <summary>Makes of a group's two outputs the finished ones: with the bias, and in place of that of aligned keys without it.</summary>
+    private static void CombineClasses(int lane, int size, SocialBiasFactors* factors, bool plain, in BlockMemory memory)
+    {
+        V rest = V.Load(factors->Rest + lane), aligned = V.Load(factors->Aligned + lane), zero = V.Broadcast(0f);
+        V biasedRest = V.Load(factors->BiasedRest + lane), biasedAligned = V.Load(factors->BiasedAligned + lane);
+        // Nothing is added to a row without aligned keys, not even 0, which would turn -0 into 0.
+        V some = V.LessThan(V.Broadcast(float.NegativeInfinity), V.Load(memory.MaxAligned + lane));
+        float* output = memory.Output + lane, other = memory.AlignedOutput + lane;
+        for (int d = 0; d < size; d++, output += Pitch, other += Pitch)
+        {
+            V r = V.Load(output), a = V.Load(other), x = V.Multiply(r, biasedRest);
+            V.Store(V.Select(some, V.MultiplyAdd(a, biasedAligned, x), x), output);
+            if (plain)
+            {
+                x = V.Multiply(r, rest);
+                V.Store(V.Select(some, V.MultiplyAdd(a, aligned, x), x), other);
+            }
+        }
+    }
+
+    /// <summary>The outputs of four lanes from <paramref name="lane"/> on; those of U whose head may turn out inactive also without the bias.</summary>
+    private static void StoreOutputs(AttentionCall* call, int b, int lane, int size, bool finished, in BlockMemory memory)
     {
         const int Rows = LaneTranspose.Rows;
         TensorView output = call->Problem.Output;
-        float** rest = stackalloc float*[Rows], aligned = stackalloc float*[Rows];
+        float** rows = stackalloc float*[Rows], plain = stackalloc float*[Rows];
         float* factors = stackalloc float[Rows];
-        bool anySplit = false;
+        bool anyPlain = false;
         for (int n = 0; n < Rows; n++)
         {
             float* buffer = memory.Rows + (n * size);
-            rest[n] = aligned[n] = buffer;
+            rows[n] = plain[n] = buffer;
             factors[n] = 1;
             if (lane + n >= memory.Lanes)
             {
                 continue;
             }
-            if (memory.Split && memory.Spoken[lane + n] >= 0)
+            if (finished && call->PlainOutput != null && memory.Spoken[lane + n] >= 0)
             {
-                long at = (((long)memory.Head[lane + n] * call->Spoken) + memory.Spoken[lane + n]) * size;
-                rest[n] = call->RestOutput + at;
-                aligned[n] = call->AlignedOutput + at;
-                anySplit = true;
-                continue;
+                plain[n] = call->PlainOutput + ((((long)memory.Head[lane + n] * call->Spoken) + memory.Spoken[lane + n]) * size);
+                anyPlain = true;
             }
             // A row that saw no key has sum 0 and output 0; every other sum is at least 1, or NaN.
-            factors[n] = memory.Sum[lane + n] == 0 ? 1 : 1 / memory.Sum[lane + n];
+            factors[n] = finished || memory.Sum[lane + n] == 0 ? 1 : 1 / memory.Sum[lane + n];
             if (output.Type == ElementType.Float32)
             {
-                rest[n] = output.Float(b, memory.Head[lane + n], memory.Row[lane + n]);
+                rows[n] = output.Float(b, memory.Head[lane + n], memory.Row[lane + n]);
             }
         }
-        LaneTranspose.Store(memory.Output + lane, Vector128.Load(factors), size, rest[0], rest[1], rest[2], rest[3]);
+        LaneTranspose.Store(memory.Output + lane, Vector128.Load(factors), size, rows[0], rows[1], rows[2], rows[3]);
         for (int n = 0; n < Rows && lane + n < memory.Lanes; n++)
         {
-            if (rest[n] == memory.Rows + (n * size))
+            if (rows[n] == memory.Rows + (n * size))
             {
-                ElementRows.Narrow(output.Type, rest[n], output.Row(b, memory.Head[lane + n], memory.Row[lane + n]), size);
+                ElementRows.Narrow(output.Type, rows[n], output.Row(b, memory.Head[lane + n], memory.Row[lane + n]), size);
             }
         }
-        if (anySplit)
+        if (anyPlain)
         {
-            LaneTranspose.Store(memory.AlignedOutput + lane, Vector128.Create(1f), size, aligned[0], aligned[1], aligned[2], aligned[3]);
+            LaneTranspose.Store(memory.AlignedOutput + lane, Vector128.Create(1f), size, plain[0], plain[1], plain[2], plain[3]);
         }
     }
-
-    /// <summary>A vector maximum may drop a NaN logit, its sum never does: NaN must not look like a row that saw nothing.</summary>
-    private static float MaxOf(float max, float sum) => float.IsNaN(sum) ? float.NaN : max;
 }

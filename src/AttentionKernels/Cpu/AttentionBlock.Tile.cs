@@ -7,8 +7,8 @@ namespace AttentionKernels.Cpu;
 /// <content>Loading a block and a tile, logits, roles of a tile, the product with V.</content>
 internal static unsafe partial class AttentionBlock<V>
 {
-    /// <summary>The roles of the block's rows of U, each once, with the lanes that have it.</summary>
-    private static int CollectRoles(AttentionCall* call, int b, in BlockMemory memory)
+    /// <summary>The runs of the block's rows of U, each once, with the lanes that it has.</summary>
+    private static int CollectRuns(AttentionCall* call, in BlockMemory memory)
     {
         int count = 0;
         for (int lane = 0; lane < memory.Lanes; lane++)
@@ -17,19 +17,17 @@ internal static unsafe partial class AttentionBlock<V>
             {
                 continue;
             }
-            call->Bias.TryGetSpokenRow(call->Problem, b, memory.Row[lane], out TokenRoles roles, out int token);
-            Role role = Role.Of(roles, b, token);
-            int n = 0;
-            while (n < count && memory.Roles[n] != role)
+            int run = call->Plan.Run[memory.Spoken[lane]], n = 0;
+            while (n < count && memory.Runs[n] != run)
             {
                 n++;
             }
             if (n == count)
             {
-                memory.Roles[count] = role;
-                memory.RoleLanes[count++] = 0;
+                memory.Runs[count] = run;
+                memory.RunLanes[count++] = 0;
             }
-            memory.RoleLanes[n] |= 1ul << lane;
+            memory.RunLanes[n] |= 1ul << lane;
         }
         return count;
     }
@@ -88,6 +86,8 @@ internal static unsafe partial class AttentionBlock<V>
         if (memory.HasSpoken)
         {
             new Span<float>(memory.MaxAligned, Pitch).Fill(float.NegativeInfinity);
+            new Span<float>(memory.BaseAligned, Pitch).Fill(float.NegativeInfinity);
+            new Span<float>(memory.AlignedCorrection, Pitch).Fill(1);
             new Span<float>(memory.SumAligned, Pitch).Clear();
             new Span<float>(memory.MaxBoxed, Pitch).Fill(float.NegativeInfinity);
             new Span<float>(memory.SumBoxed, Pitch).Clear();
@@ -199,43 +199,40 @@ internal static unsafe partial class AttentionBlock<V>
 
     /// <summary>
     /// Which lanes each key of the tile is aligned with, into <see cref="BlockMemory.Aligned"/>, and the same the other way round: the keys of each group of
-    /// lanes. Rows of one utterance stand side by side, and share one speaker's patches with the picture: a quarter of a tile, say.
+    /// lanes.
     /// </summary>
     private static TileRoles AlignTile(AttentionCall* call, int b, int key, int keys, in BlockMemory memory)
     {
-        byte* boxed = call->Plan.Boxed + ((long)b * call->Problem.KeyLength) + key;
-        new Span<ulong>(memory.AlignedKeys, memory.Width / LaneGroup).Clear();
-        ulong allBoxed = 0, anyLanes = 0;
-        for (int n = 0; n < keys; n++)
+        ref readonly RolePlan plan = ref call->Plan;
+        int at = key / BlockMemory.TileKeys, groups = memory.Width / LaneGroup;
+        ulong seen = ulong.MaxValue >> (BlockMemory.TileKeys - keys);
+        new Span<ulong>(memory.Aligned, BlockMemory.TileKeys).Clear();
+        ulong any = 0;
+        for (int r = 0; r < memory.RunCount; r++)
         {
-            if (boxed[n] == 0)
+            ulong aligned = plan.Aligned[((long)memory.Runs[r] * plan.Tiles) + at] & seen;
+            any |= aligned;
+            for (; aligned != 0; aligned &= aligned - 1)
             {
-                memory.Aligned[n] = 0;
-                continue;
+                memory.Aligned[BitOperations.TrailingZeroCount(aligned)] |= memory.RunLanes[r];
             }
-            // Patches of one box in one frame come in runs with the same role.
-            Role role = Role.Of(call->Bias.Keys, b, key + n);
-            int first = n;
-            do
-            {
-                n++;
-            }
-            while (n < keys && boxed[n] != 0 && Role.Of(call->Bias.Keys, b, key + n) == role);
-            ulong lanes = 0, run = (ulong.MaxValue >> (BlockMemory.TileKeys - n + first)) << first;
-            for (int r = 0; r < memory.RoleCount; r++)
-            {
-                lanes |= memory.Roles[r].SharedSpeakers(role) != 0 ? memory.RoleLanes[r] : 0;
-            }
-            new Span<ulong>(memory.Aligned + first, n - first).Fill(lanes);
-            for (int group = 0; lanes != 0 && group < memory.Width / LaneGroup; group++)
-            {
-                memory.AlignedKeys[group] |= ((lanes >> (group * LaneGroup)) & GroupMask) != 0 ? run : 0;
-            }
-            allBoxed |= run;
-            anyLanes |= lanes;
-            n--;
         }
-        return new TileRoles(allBoxed, anyLanes != 0);
+        for (int group = 0; group < groups; group++)
+        {
+            int lane = group * LaneGroup;
+            ulong some = 0, whole = ulong.MaxValue, missing = (ulong.MaxValue >> (Pitch - memory.Lanes) >> lane) & GroupMask;
+            for (int r = 0; any != 0 && r < memory.RunCount; r++)
+            {
+                ulong lanes = (memory.RunLanes[r] >> lane) & GroupMask;
+                if (lanes != 0)
+                {
+                    ulong aligned = plan.Aligned[((long)memory.Runs[r] * plan.Tiles) + at] & seen;
+                    (some, whole, missing) = (some | aligned, whole & aligned, missing & ~lanes);
+                }
+            }
+            (memory.AlignedKeys[group], memory.WholeKeys[group]) = (some, missing == 0 ? whole & some : 0);
+        }
+        return new TileRoles(plan.Boxed[((long)b * plan.Tiles) + at] & seen, any != 0);
     }
 
     /// <summary>Adds each row's exponentials on the keys it shares a speaker with, speaker by speaker.</summary>
@@ -298,50 +295,31 @@ internal static unsafe partial class AttentionBlock<V>
             int from = memory.From[group], keys = memory.To[group] - from;
             if (keys > 0)
             {
-                Gemm.Multiply<V>(
-                    tile->Value + (from * tile->ValueStride), 1, tile->ValueStride, memory.Scores + (from * Pitch) + lane, memory.Output + lane, size, keys, LaneGroup, accumulate: true);
+                ulong seen = ulong.MaxValue >> (BlockMemory.TileKeys - keys) << from;
+                Gemm.AddSelected<V>(tile->Value, tile->ValueStride, seen, memory.Scores + (from * Pitch) + lane, memory.Output + lane, size);
             }
         }
     }
 
-    /// <summary>
-    /// The same into the output of aligned keys, with the values of each group's own aligned keys brought together first: a box covers a few columns of the picture,
-    /// so that between its first and last patch of a tile most keys are not aligned.
-    /// </summary>
+    /// <summary>The same into the output of aligned keys.</summary>
     private static void AddAlignedValues(KeyTile* tile, int size, bool finite, in BlockMemory memory)
     {
-        nint stride = size + BlockMemory.RowGap;
         for (int lane = 0, group = 0; lane < memory.Width; lane += LaneGroup, group++)
         {
-            int count = 0;
-            for (ulong keys = memory.AlignedKeys[group]; keys != 0; keys &= keys - 1, count++)
+            ulong keys = memory.AlignedKeys[group];
+            if (keys == 0)
             {
-                float* row = tile->Value + (BitOperations.TrailingZeroCount(keys) * tile->ValueStride);
-                Copy(row, memory.AlignedValue + (count * stride), size);
+                continue;
             }
-            if (count > 0 && finite)
+            Rescale(memory.AlignedOutput + lane, memory.AlignedCorrection + lane, size, LaneGroup);
+            if (finite)
             {
-                Gemm.Multiply<V>(memory.AlignedValue, 1, stride, memory.AlignedScores + lane, memory.AlignedOutput + lane, size, count, LaneGroup, accumulate: true);
+                Gemm.AddSelected<V>(tile->Value, tile->ValueStride, keys, memory.AlignedScores + lane, memory.AlignedOutput + lane, size);
             }
-            else if (count > 0)
+            else
             {
-                AddVisibleValues(memory.AlignedValue, stride, memory.AlignedScores + lane, memory.AlignedOutput + lane, size, count, LaneGroup);
+                AddVisibleValues(tile->Value, tile->ValueStride, keys, memory.AlignedScores + lane, memory.AlignedOutput + lane, size, LaneGroup);
             }
-        }
-    }
-
-    /// <summary>Copies a row, which is too short for the general routine to be worth its call.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Copy(float* source, float* target, int size)
-    {
-        int d = 0;
-        for (; d + V.Count <= size; d += V.Count)
-        {
-            V.Store(V.Load(source + d), target + d);
-        }
-        for (; d < size; d++)
-        {
-            target[d] = source[d];
         }
     }
 
@@ -349,20 +327,21 @@ internal static unsafe partial class AttentionBlock<V>
     /// The same where V holds a value that is not finite: key by key, leaving out those that a row does not see, which carry -0. The other rows of
     /// the block get the same bits either way.
     /// </summary>
-    private static void AddVisibleValues(float* v, nint stride, float* p, float* output, int size, int keys, int width)
+    private static void AddVisibleValues(float* v, nint stride, ulong keys, float* p, float* output, int size, int width)
     {
         V zero = V.Broadcast(0f), one = V.Broadcast(1f), never = V.LessThan(one, zero);
-        for (int n = 0; n < keys; n++)
+        for (; keys != 0; keys &= keys - 1, p += Pitch)
         {
+            float* row = v + (BitOperations.TrailingZeroCount(keys) * stride);
             for (int lane = 0; lane < width; lane += V.Count)
             {
-                V weight = V.Load(p + (n * Pitch) + lane);
+                V weight = V.Load(p + lane);
                 V hidden = V.Select(V.Equals(weight, zero), V.LessThan(V.CopySign(one, weight), zero), never);
                 for (int d = 0; d < size; d++)
                 {
                     float* at = output + (d * Pitch) + lane;
                     V sum = V.Load(at);
-                    V.Store(V.Select(hidden, sum, V.MultiplyAdd(V.Broadcast(v[(n * stride) + d]), weight, sum)), at);
+                    V.Store(V.Select(hidden, sum, V.MultiplyAdd(V.Broadcast(row[d]), weight, sum)), at);
                 }
             }
         }

@@ -101,9 +101,14 @@ internal static unsafe partial class AttentionBlock<V>
             for (int i = firstRow; i < firstRow + rows; i++, lanes++)
             {
                 panel.Head[lanes] = h;
-                panel.Row[lanes] = i;
-                panel.Spoken[lanes] = call->Spoken == 0 ? -1 : call->Plan.SpokenIndex[((long)b * problem.QueryLength) + i];
-                spoken |= panel.Spoken[lanes] >= 0 ? 1ul << lanes : 0;
+                (panel.Row[lanes], panel.Spoken[lanes]) = (i, -1);
+                if (call->Spoken > 0)
+                {
+                    long first = (long)b * problem.QueryLength;
+                    panel.Row[lanes] = call->Plan.Order[first + i];
+                    panel.Spoken[lanes] = call->Plan.SpokenIndex[first + panel.Row[lanes]];
+                    spoken |= panel.Spoken[lanes] >= 0 ? 1ul << lanes : 0;
+                }
             }
         }
         Debug.Assert(lanes <= Pitch && (spoken == 0 || heads == 1));
@@ -114,9 +119,9 @@ internal static unsafe partial class AttentionBlock<V>
         }
         panel.Lanes = lanes;
         panel.Width = (lanes + LaneGroup - 1) / LaneGroup * LaneGroup;
-        panel.HasSpoken = spoken != 0;
+        panel.SpokenLanes = spoken;
         panel.Split = spoken != 0 && call->MayBeActive(b, firstHead);
-        panel.RoleCount = spoken == 0 ? 0 : CollectRoles(call, b, panel);
+        panel.RunCount = spoken == 0 || !call->NeedsAligned ? 0 : CollectRuns(call, panel);
 
         // Visible keys: [Lo, Hi) is what any row sees, [MaxFirst, MinEnd) what all rows see.
         (panel.MaxFirst, panel.MinEnd) = (0, int.MaxValue);
@@ -151,28 +156,31 @@ internal static unsafe partial class AttentionBlock<V>
         // Rows of a tile in which some row does not see some key: a value that is not finite must not reach that row as 0 * NaN.
         bool partial = masked || !problem.Bias.IsEmpty;
         TileRoles roles = panel.HasSpoken ? RolesOf(call, b, tile, keys, panel) : default;
-        bool splitTile = panel.Split && roles.HasAligned;
-        if (splitTile)
+        bool splitTile = panel.Split && roles.HasAligned, whole = !panel.Split && call->MeasuresAligned;
+        bool classes = roles.Boxed != 0 && !whole;
+        if (whole && roles.Boxed != 0)
         {
-            SoftmaxSplit(partial, roles.Boxed, keys, width, panel);
-            Rescale(panel.AlignedOutput, panel.AlignedCorrection, valueSize, width);
-            if (call->Bias.SpeakerScores != null)
+            TrackMaxima(roles.Boxed, panel);
+        }
+        for (int lane = 0; lane < width; lane += LaneGroup)
+        {
+            if (classes && ((panel.SpokenLanes >> lane) & GroupMask) != 0)
             {
-                Rescale(panel.SpeakerSums, panel.AlignedCorrection, call->Bias.SpeakerCount, width);
-                AddSpeakerSums(call, b, key, keys, split: true, panel);
+                SoftmaxClasses(call, b, partial, key, keys, lane, panel);
+            }
+            else
+            {
+                Softmax(partial, keys, lane, panel);
             }
         }
-        else
+        if (panel.HasSpoken && !classes)
         {
-            if (roles.Boxed != 0)
-            {
-                TrackMaxima(roles.Boxed, panel);
-            }
-            Softmax(partial, keys, width, panel);
-            if (panel.HasSpoken)
-            {
-                AddClassSums(call, b, key, keys, roles.Boxed, panel);
-            }
+            AddClassSums(call, b, key, keys, roles.Boxed, panel);
+        }
+        else if (splitTile && call->Bias.SpeakerScores != null)
+        {
+            Rescale(panel.SpeakerSums, panel.AlignedCorrection, call->Bias.SpeakerCount, width);
+            AddSpeakerSums(call, b, key, keys, split: true, panel);
         }
         if (valueSize == 0)
         {
@@ -183,7 +191,7 @@ internal static unsafe partial class AttentionBlock<V>
         bool finite = !(partial || splitTile) || IsFinite(tile, valueSize);
         if (!finite)
         {
-            AddVisibleValues(tile->Value, tile->ValueStride, panel.Scores, panel.Output, valueSize, keys, width);
+            AddVisibleValues(tile->Value, tile->ValueStride, ulong.MaxValue >> (BlockMemory.TileKeys - keys), panel.Scores, panel.Output, valueSize, width);
         }
         else if (trimmed)
         {

@@ -25,16 +25,13 @@ internal unsafe struct AttentionCall
     /// <summary>Blocks of rows and heads that one task takes through K and V together.</summary>
     public int PanelsPerTask;
 
-    /// <summary>[H, |U|] partials of rows of U.</summary>
+    /// <summary>[H, |U|] statistics of rows of U.</summary>
     public SpokenRow* SpokenRows;
 
-    /// <summary>[H, |U|, ValueHeadSize] sum of p v over aligned keys; only for heads that may be active.</summary>
-    public float* AlignedOutput;
+    /// <summary>[H, |U|, ValueHeadSize] outputs without the bias of rows whose head may be active by its own score; the output has those with it.</summary>
+    public float* PlainOutput;
 
-    /// <summary>[H, |U|, ValueHeadSize] sum of p v over the rest.</summary>
-    public float* RestOutput;
-
-    /// <summary>[H, |U|, SpeakerCount] each row's sum of exponentials on the keys it is aligned with, by shared speaker; relative to the maximum that SumAligned is relative to.</summary>
+    /// <summary>[H, |U|, SpeakerCount] each row's probability on the keys it is aligned with, by shared speaker.</summary>
     public float* SpeakerSums;
 
     /// <summary>A <see cref="BlockMemory"/> for each panel of a task, or a <see cref="DecodeMemory"/>, for each worker.</summary>
@@ -60,4 +57,28 @@ internal unsafe struct AttentionCall
     /// </summary>
     public readonly bool MayBeActive(int b, int h) => (!Problem.Value.IsEmpty || Bias.Alignment != null) && !Bias.IsInert
         && (Bias.HeadScoresIn == null || Bias.HeadScoresIn[(b * Problem.Heads) + h] > Bias.Lambda);
+
+    /// <summary>Whether statistics of aligned keys are wanted that a head which cannot be active has, too.</summary>
+    public readonly bool MeasuresAligned => Bias.Alignment != null || Bias.SpeakerScores != null;
+
+    /// <summary>Whether it matters which keys are aligned, to any head.</summary>
+    public readonly bool NeedsAligned => MeasuresAligned || (!Problem.Value.IsEmpty && !Bias.IsInert);
+
+    /// <summary>Leaves what the epilogue needs of row <paramref name="u"/> of U, which is row <paramref name="n"/> of <paramref name="factors"/>.</summary>
+    public readonly void StoreSpoken(int head, int u, in SocialBiasFactors factors, int n, float* speakerSums, int speakerStride)
+    {
+        long at = ((long)head * Spoken) + u;
+        SpokenRows[at] = new SpokenRow
+        {
+            Visual = factors.Visual[n],
+            Aligned = factors.AlignedMass[n],
+            BiasedAligned = factors.BiasedAlignedMass[n],
+            Largest = factors.Largest[n],
+            BiasedLargest = factors.BiasedLargest[n],
+        };
+        for (int speaker = 0; speaker < Bias.SpeakerCount; speaker++)
+        {
+            SpeakerSums[(at * Bias.SpeakerCount) + speaker] = (float)(speakerSums[speaker * speakerStride] * factors.AlignedProbability[n]);
+        }
+    }
 }

@@ -99,19 +99,19 @@ public static unsafe class AttentionCpu
     private static AttentionCall Plan(in AttentionProblem problem, in SocialBias bias, int degree, ref ScratchCursor scratch)
     {
         AttentionCall call = new() { Problem = problem, Bias = bias };
-        call.Spoken = RolePlan.CountSpoken(problem, bias);
+        (call.Spoken, int runs) = RolePlan.CountSpoken(problem, bias);
         int length = Math.Max(problem.QueryLength, 1), group = problem.Heads / problem.KvHeads;
         bool decode = DecodePlan.Fits(problem);
         call.RowsPerBlock = Math.Min(length, Gemm.Pitch);
         call.HeadsPerBlock = decode ? Math.Min(group, DecodeMemory.MaxRows / length) : call.Spoken > 0 ? 1 : Math.Min(group, Gemm.Pitch / call.RowsPerBlock);
         if (call.Spoken > 0)
         {
-            call.Plan.Reserve(ref scratch, problem, bias, call.Spoken);
+            call.Plan.Reserve(ref scratch, problem, bias, call.Spoken, runs);
             nuint rows = (nuint)problem.Heads * (nuint)call.Spoken;
-            nuint outputs = problem.Value.IsEmpty || bias.IsInert ? 0 : rows * (nuint)problem.ValueHeadSize * sizeof(float);
+            bool ownGate = !problem.Value.IsEmpty && !bias.IsInert && bias.HeadScoresIn == null;
             call.SpokenRows = (SpokenRow*)scratch.Take(rows * (nuint)sizeof(SpokenRow));
-            call.AlignedOutput = (float*)scratch.Take(outputs);
-            call.RestOutput = (float*)scratch.Take(outputs);
+            float* plain = (float*)scratch.Take(ownGate ? rows * (nuint)problem.ValueHeadSize * sizeof(float) : 0);
+            call.PlainOutput = ownGate ? plain : null;
             call.SpeakerSums = (float*)scratch.Take(rows * (nuint)bias.SpeakerCount * sizeof(float));
         }
 

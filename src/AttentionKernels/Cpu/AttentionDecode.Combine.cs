@@ -11,9 +11,9 @@ internal static unsafe partial class AttentionDecode<V>
         int u = call->Spoken == 0 ? -1 : call->Plan.SpokenIndex[((long)rows.Batch * problem.QueryLength) + rows.Row(r)];
         bool split = u >= 0 && call->MayBeActive(rows.Batch, head);
         long first = rows.Index(r) * chunks;
-        SpokenRow* parts = call->Decode.Rows + first;
+        ClassPartials* parts = call->Decode.Rows + first;
 
-        SpokenRow row = new() { MaxAligned = float.NegativeInfinity, MaxBoxed = float.NegativeInfinity, MaxRest = float.NegativeInfinity };
+        ClassPartials row = new() { MaxAligned = float.NegativeInfinity, MaxBoxed = float.NegativeInfinity, MaxRest = float.NegativeInfinity };
         for (int c = 0; c < chunks; c++)
         {
             row.MaxRest = MathF.Max(row.MaxRest, parts[c].MaxRest);
@@ -26,20 +26,19 @@ internal static unsafe partial class AttentionDecode<V>
             row.MaxRest = MathF.Max(row.MaxRest, problem.HeadSink[head]);
         }
 
-        // Sums and outputs relative to the common maxima. An output that waits for the epilogue stays in float32 scratch memory.
-        long at = u < 0 ? 0 : (((long)head * call->Spoken) + u);
-        float* output = split ? call->RestOutput + (at * size) : call->Decode.Outputs + (first * size);
-        float* aligned = split ? call->AlignedOutput + (at * size) : null, speakers = u < 0 ? null : call->SpeakerSums + (at * call->Bias.SpeakerCount);
-        new Span<float>(speakers, u < 0 ? 0 : call->Bias.SpeakerCount).Clear();
+        // Sums and outputs relative to the common maxima, in the place of the first chunk's.
+        int speakerCount = u < 0 ? 0 : call->Bias.SpeakerCount;
+        float* output = call->Decode.Outputs + (first * size), aligned = split ? call->Decode.AlignedOutputs + (first * size) : null;
+        float* speakers = call->Decode.SpeakerSums + (first * speakerCount);
         for (int c = 0; c < chunks; c++)
         {
             float rest = Factor(parts[c].MaxRest, row.MaxRest), alignedFactor = split ? Factor(parts[c].MaxAligned, row.MaxAligned) : rest;
             row.SumRest += parts[c].SumRest * rest;
             row.SumBoxed += parts[c].SumBoxed * rest;
             row.SumAligned += parts[c].SumAligned * alignedFactor;
-            for (int n = 0; u >= 0 && n < call->Bias.SpeakerCount; n++)
+            for (int n = 0; n < speakerCount; n++)
             {
-                speakers[n] += call->Decode.SpeakerSums[((first + c) * call->Bias.SpeakerCount) + n] * alignedFactor;
+                speakers[n] = (c == 0 ? 0 : speakers[n]) + (speakers[(c * speakerCount) + n] * alignedFactor);
             }
             if (size > 0)
             {
@@ -48,13 +47,13 @@ internal static unsafe partial class AttentionDecode<V>
             if (size > 0 && split)
             {
                 // A chunk without aligned keys has left nothing to read there.
-                if (c == 0)
-                {
-                    new Span<float>(aligned, size).Clear();
-                }
                 if (parts[c].MaxAligned != float.NegativeInfinity)
                 {
-                    AddScaled(call->Decode.AlignedOutputs + ((first + c) * size), alignedFactor, size, aligned, false);
+                    AddScaled(aligned + ((long)c * size), alignedFactor, size, aligned, c == 0);
+                }
+                else if (c == 0)
+                {
+                    new Span<float>(aligned, size).Clear();
                 }
             }
         }
@@ -63,22 +62,65 @@ internal static unsafe partial class AttentionDecode<V>
             row.SumRest += Factor(problem.HeadSink[head], row.MaxRest);
         }
 
+        float factor = row.SumRest == 0 ? 1 : 1 / row.SumRest;
         if (u >= 0)
         {
-            row.MaxRest = float.IsNaN(row.SumRest) ? float.NaN : row.MaxRest;
-            row.MaxAligned = float.IsNaN(row.SumAligned) ? float.NaN : row.MaxAligned;
-            call->SpokenRows[at] = row;
+            SocialBiasFactors factors = FactorsOf(call->Bias, split, row);
+            call->StoreSpoken(head, u, factors, 0, speakers, 1);
+            if (size > 0 && split)
+            {
+                factor = CombineClasses(call, (((long)head * call->Spoken) + u) * size, size, factors, row, output, aligned);
+            }
         }
-        if (size == 0 || split)
+        if (size == 0)
         {
             return;
         }
-        float factor = row.SumRest == 0 ? 1 : 1 / row.SumRest;
         for (int d = 0; d < size; d++)
         {
             output[d] *= factor;
         }
         ElementRows.Narrow(problem.Output.Type, output, problem.Output.Row(rows.Batch, head, rows.Row(r)), size);
+    }
+
+    private static SocialBiasFactors FactorsOf(in SocialBias bias, bool split, in ClassPartials row)
+    {
+        const int Lanes = 4; // one row, three to fill the vector
+        float* values = stackalloc float[7 * Lanes];
+        SpokenLanes lanes = new()
+        {
+            MaxRest = values,
+            SumRest = values + Lanes,
+            MaxAligned = values + (2 * Lanes),
+            BaseAligned = values + (3 * Lanes),
+            SumAligned = values + (4 * Lanes),
+            MaxBoxed = values + (5 * Lanes),
+            SumBoxed = values + (6 * Lanes),
+        };
+        for (int n = 0; n < Lanes; n++)
+        {
+            (lanes.MaxRest[n], lanes.SumRest[n], lanes.MaxBoxed[n], lanes.SumBoxed[n]) = (row.MaxRest, row.SumRest, row.MaxBoxed, row.SumBoxed);
+            (lanes.MaxAligned[n], lanes.BaseAligned[n], lanes.SumAligned[n]) = (row.MaxAligned, row.MaxAligned, row.SumAligned);
+        }
+        SocialBiasFactors factors = default;
+        factors.Fill(bias, split, Lanes, lanes);
+        return factors;
+    }
+
+    /// <summary>Leaves in <paramref name="output"/> what the returned factor turns into the row with the bias, and that without it at <paramref name="at"/> of the plain output.</summary>
+    private static float CombineClasses(AttentionCall* call, long at, int size, in SocialBiasFactors factors, in ClassPartials row, float* output, float* aligned)
+    {
+        bool some = row.MaxAligned != float.NegativeInfinity;
+        for (int d = 0; d < size; d++)
+        {
+            float rest = output[d], added = aligned[d];
+            if (call->PlainOutput != null)
+            {
+                call->PlainOutput[at + d] = some ? MathF.FusedMultiplyAdd(added, factors.Aligned[0], rest * factors.Rest[0]) : rest * factors.Rest[0];
+            }
+            output[d] = some ? MathF.FusedMultiplyAdd(added, factors.BiasedAligned[0], rest * factors.BiasedRest[0]) : rest * factors.BiasedRest[0];
+        }
+        return 1;
     }
 
     /// <summary>e^(max - common); 0 for a chunk that saw nothing.</summary>

@@ -68,7 +68,7 @@ internal static unsafe partial class AttentionDecode<V>
         for (int r = 0; r < rows.Count; r++)
         {
             long part = (((long)rows.Index(r) * call->Decode.Chunks) + chunk);
-            ref SpokenRow stats = ref call->Decode.Rows[part];
+            ref ClassPartials stats = ref call->Decode.Rows[part];
             FinishLogits(problem, rows, r, start, lo, hi, memory);
             anyAligned |= Softmax(call, rows, r, start, lo, hi, part, ref stats, memory);
         }
@@ -190,30 +190,32 @@ internal static unsafe partial class AttentionDecode<V>
 
     /// <summary>Turns a row's logits into exponentials, by class where it is a row of U, and leaves maxima and sums in <paramref name="stats"/>.</summary>
     /// <returns>Whether aligned keys have exponentials of their own.</returns>
-    private static bool Softmax(AttentionCall* call, in Rows rows, int r, int start, int lo, int hi, long part, ref SpokenRow stats, in DecodeMemory memory)
+    private static bool Softmax(AttentionCall* call, in Rows rows, int r, int start, int lo, int hi, long part, ref ClassPartials stats, in DecodeMemory memory)
     {
         float* scores = memory.Scores + (r * ChunkKeys), aligned = memory.AlignedScores + (r * ChunkKeys);
-        stats = new SpokenRow { MaxAligned = float.NegativeInfinity, MaxBoxed = float.NegativeInfinity };
-        bool spoken = call->Spoken > 0 && call->Plan.SpokenIndex[((long)rows.Batch * call->Problem.QueryLength) + rows.Row(r)] >= 0;
+        stats = new ClassPartials { MaxAligned = float.NegativeInfinity, MaxBoxed = float.NegativeInfinity };
+        int u = call->Spoken > 0 ? call->Plan.SpokenIndex[((long)rows.Batch * call->Problem.QueryLength) + rows.Row(r)] : -1;
+        bool spoken = u >= 0;
         bool split = spoken && call->MayBeActive(rows.Batch, rows.Head(r)), any = false;
         Role role = default;
-        byte* boxed = null;
+        ulong* boxed = null, alignedKeys = null;
         float* speakers = null;
         if (spoken)
         {
             call->Bias.TryGetSpokenRow(call->Problem, rows.Batch, rows.Row(r), out TokenRoles roles, out int token);
             role = Role.Of(roles, rows.Batch, token);
-            boxed = call->Plan.Boxed + ((long)rows.Batch * call->Problem.KeyLength);
+            boxed = call->Plan.Boxed + ((long)rows.Batch * call->Plan.Tiles);
+            alignedKeys = call->Plan.Aligned + ((long)call->Plan.Run[u] * call->Plan.Tiles);
             speakers = call->Decode.SpeakerSums + (part * call->Bias.SpeakerCount);
             new Span<float>(speakers, call->Bias.SpeakerCount).Clear();
             for (int key = lo; key < hi; key++)
             {
-                if (boxed[key] == 0)
+                if (!RolePlan.Has(boxed, key))
                 {
                     continue;
                 }
                 ref float s = ref scores[key - start];
-                if (role.SharedSpeakers(Role.Of(call->Bias.Keys, rows.Batch, key)) == 0)
+                if (!RolePlan.Has(alignedKeys, key))
                 {
                     stats.MaxBoxed = LargerOf(stats.MaxBoxed, s);
                     continue;
@@ -246,17 +248,14 @@ internal static unsafe partial class AttentionDecode<V>
         }
         for (int key = lo; key < hi; key++)
         {
-            long shared = boxed[key] == 0 ? 0 : role.SharedSpeakers(Role.Of(call->Bias.Keys, rows.Batch, key));
-            if (boxed[key] != 0 && shared == 0)
+            if (!RolePlan.Has(alignedKeys, key))
             {
-                stats.SumBoxed += scores[key - start];
-            }
-            if (shared == 0)
-            {
+                stats.SumBoxed += RolePlan.Has(boxed, key) ? scores[key - start] : 0;
                 continue;
             }
             float p = split ? aligned[key - start] : scores[key - start];
             stats.SumAligned += split ? 0 : p;
+            long shared = call->Bias.SpeakerCount == 0 ? 0 : role.SharedSpeakers(Role.Of(call->Bias.Keys, rows.Batch, key));
             for (int n = 0; n < call->Bias.SpeakerCount; n++)
             {
                 speakers[n] += ((shared >> n) & 1) != 0 ? p : 0;

@@ -50,25 +50,32 @@ internal unsafe struct BlockMemory
     /// <summary>Keys that all rows see: [MaxFirst, MinEnd).</summary>
     public int MaxFirst, MinEnd;
 
+    /// <summary>Bit for each lane with a row of U.</summary>
+    public ulong SpokenLanes;
+
     /// <summary>Whether there are rows of U.</summary>
-    public bool HasSpoken;
+    public readonly bool HasSpoken => SpokenLanes != 0;
 
     /// <summary>Whether aligned keys have accumulators of their own.</summary>
     public bool Split;
 
-    /// <summary>Different roles of the rows of U.</summary>
-    public int RoleCount;
+
+    /// <summary>Runs of rows of U.</summary>
+    public int RunCount;
 
     /// <summary>[lane] running maximum and sum of the rest class, and the factor that the last tile applied to them.</summary>
     public float* Max, Sum, Correction;
 
-    /// <summary>[lane] running maximum and sum of aligned keys, and the factor that the last tile applied to them.</summary>
-    public float* MaxAligned, SumAligned, AlignedCorrection;
+    /// <summary>[lane] largest logit of an aligned key.</summary>
+    public float* MaxAligned;
 
-    /// <summary>[lane] running maximum and sum of keys of V_all that are not aligned; the sum is relative to Max.</summary>
+    /// <summary>[lane] what the sum of aligned keys is relative to (Max when not split), that sum, and the factor that the last tile applied to it.</summary>
+    public float* BaseAligned, SumAligned, AlignedCorrection;
+
+    /// <summary>[lane] largest logit and sum of keys of V_all that are not aligned; the sum is relative to Max.</summary>
     public float* MaxBoxed, SumBoxed;
 
-    /// <summary>[SpeakerCount, lane] sums by shared speaker, relative to the maximum that SumAligned is relative to.</summary>
+    /// <summary>[SpeakerCount, lane] sums by shared speaker, relative to what SumAligned is relative to.</summary>
     public float* SpeakerSums;
 
     /// <summary>[lane] visible keys.</summary>
@@ -83,17 +90,17 @@ internal unsafe struct BlockMemory
     /// <summary>[lane group] bit for each key of the tile that any of its lanes is aligned with.</summary>
     public ulong* AlignedKeys;
 
-    /// <summary>[TileKeys, ValueHeadSize + RowGap] values of one group's aligned keys.</summary>
-    public float* AlignedValue;
+    /// <summary>[lane group] those of them that all of its lanes are aligned with.</summary>
+    public ulong* WholeKeys;
 
     /// <summary>[TileKeys] bit for each lane that is aligned with the key; 0 for keys outside V_all.</summary>
     public ulong* Aligned;
 
-    /// <summary>[RoleCount] the different roles of the block's rows of U, and their lanes.</summary>
-    public Role* Roles;
+    /// <summary>[RunCount] the runs of the block's rows of U.</summary>
+    public int* Runs;
 
-    /// <summary>[RoleCount] lanes of each role.</summary>
-    public ulong* RoleLanes;
+    /// <summary>[RunCount] lanes of each run.</summary>
+    public ulong* RunLanes;
 
     /// <summary>Bytes that the panels of one task may take: half of a second-level cache of 1 MB, so that a tile and its products fit beside them.</summary>
     private const long PanelBytes = 512 << 10;
@@ -123,7 +130,7 @@ internal unsafe struct BlockMemory
             From = (int*)scratch.Take(Row),
             To = (int*)scratch.Take(Row),
             AlignedKeys = (ulong*)scratch.Take(Gemm.Pitch * sizeof(ulong)),
-            AlignedValue = (float*)scratch.Take(steered ? TileKeys * (valueSize + RowGap) * sizeof(float) : 0),
+            WholeKeys = (ulong*)scratch.Take(Gemm.Pitch * sizeof(ulong)),
         };
         for (int p = 0; p < count; p++)
         {
@@ -135,6 +142,7 @@ internal unsafe struct BlockMemory
             panels[p].Sum = (float*)scratch.Take(Row);
             panels[p].Correction = (float*)scratch.Take(Row);
             panels[p].MaxAligned = (float*)scratch.Take(Row);
+            panels[p].BaseAligned = (float*)scratch.Take(Row);
             panels[p].SumAligned = (float*)scratch.Take(Row);
             panels[p].AlignedCorrection = (float*)scratch.Take(Row);
             panels[p].MaxBoxed = (float*)scratch.Take(Row);
@@ -145,8 +153,8 @@ internal unsafe struct BlockMemory
             panels[p].Head = (int*)scratch.Take(Row);
             panels[p].Row = (int*)scratch.Take(Row);
             panels[p].Spoken = (int*)scratch.Take(Row);
-            panels[p].Roles = (Role*)scratch.Take(Gemm.Pitch * (nuint)sizeof(Role));
-            panels[p].RoleLanes = (ulong*)scratch.Take(Gemm.Pitch * sizeof(ulong));
+            panels[p].Runs = (int*)scratch.Take(Row);
+            panels[p].RunLanes = (ulong*)scratch.Take(Gemm.Pitch * sizeof(ulong));
         }
     }
 

@@ -7,7 +7,7 @@ internal unsafe struct DecodePlan
     public int Chunks;
 
     /// <summary>[B * H * S, Chunks] softmax partials; SumAligned is relative to MaxAligned where the head may be active, else to MaxRest.</summary>
-    public SpokenRow* Rows;
+    public ClassPartials* Rows;
 
     /// <summary>[B * H * S, Chunks, ValueHeadSize] sums of p v.</summary>
     public float* Outputs;
@@ -34,7 +34,7 @@ internal unsafe struct DecodePlan
         return new DecodePlan
         {
             Chunks = chunks,
-            Rows = (SpokenRow*)scratch.Take(parts * (nuint)sizeof(SpokenRow)),
+            Rows = (ClassPartials*)scratch.Take(parts * (nuint)sizeof(ClassPartials)),
             Outputs = (float*)scratch.Take(outputs),
             AlignedOutputs = (float*)scratch.Take(steered ? outputs : 0),
             SpeakerSums = (float*)scratch.Take(steered ? parts * (nuint)bias.SpeakerCount * sizeof(float) : 0),

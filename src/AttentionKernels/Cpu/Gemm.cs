@@ -14,7 +14,7 @@ namespace AttentionKernels.Cpu;
 /// multiply-add. HISTORY.md has the alternatives that were measured. Rows must not lie a multiple of 4 KB apart: all 64 of a tile would fall into one set
 /// of the first-level cache, and the product with V drop to half, which is why <see cref="AttentionBlock{V}"/> copies such tiles.</para>
 /// </remarks>
-internal static unsafe class Gemm
+internal static unsafe partial class Gemm
 {
     /// <summary>Lanes from one row of B or C to the next. 64, so that one ulong holds a bit for each lane.</summary>
     public const int Pitch = 64;
@@ -54,10 +54,6 @@ internal static unsafe class Gemm
         for (; lane < lanes; lane += V.Count)
         {
             int r = 0;
-            for (; V.BlockVectors == 4 && rowStride == 1 && r + 24 <= rows; r += 24)
-            {
-                Block24x1<V>(a + r, stepStride, b + lane, c + (r * Pitch) + lane, steps, accumulate);
-            }
             for (; r + 12 <= rows; r += 12)
             {
                 Block12x1<V>(a + (r * rowStride), rowStride, stepStride, b + lane, c + (r * Pitch) + lane, steps, accumulate);
@@ -306,71 +302,6 @@ internal static unsafe class Gemm
         V.Store(c2b, c + (2 * Pitch) + V.Count);
         V.Store(c3a, c + (3 * Pitch));
         V.Store(c3b, c + (3 * Pitch) + V.Count);
-    }
-
-    /// <summary>24 rows by 1 vector of an A whose rows lie side by side: V in O^T = V^T P^T, for the few lanes that a trimmed or aligned product is for.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Block24x1<V>(float* a, nint stepStride, float* b, float* c, int steps, bool accumulate)
-        where V : struct, IVector<V>
-    {
-        V c0 = Start<V>(c, accumulate), c1 = Start<V>(c + Pitch, accumulate), c2 = Start<V>(c + (2 * Pitch), accumulate), c3 = Start<V>(c + (3 * Pitch), accumulate);
-        V c4 = Start<V>(c + (4 * Pitch), accumulate), c5 = Start<V>(c + (5 * Pitch), accumulate), c6 = Start<V>(c + (6 * Pitch), accumulate), c7 = Start<V>(c + (7 * Pitch), accumulate);
-        V c8 = Start<V>(c + (8 * Pitch), accumulate), c9 = Start<V>(c + (9 * Pitch), accumulate), c10 = Start<V>(c + (10 * Pitch), accumulate), c11 = Start<V>(c + (11 * Pitch), accumulate);
-        V c12 = Start<V>(c + (12 * Pitch), accumulate), c13 = Start<V>(c + (13 * Pitch), accumulate), c14 = Start<V>(c + (14 * Pitch), accumulate), c15 = Start<V>(c + (15 * Pitch), accumulate);
-        V c16 = Start<V>(c + (16 * Pitch), accumulate), c17 = Start<V>(c + (17 * Pitch), accumulate), c18 = Start<V>(c + (18 * Pitch), accumulate), c19 = Start<V>(c + (19 * Pitch), accumulate);
-        V c20 = Start<V>(c + (20 * Pitch), accumulate), c21 = Start<V>(c + (21 * Pitch), accumulate), c22 = Start<V>(c + (22 * Pitch), accumulate), c23 = Start<V>(c + (23 * Pitch), accumulate);
-        for (int k = 0; k < steps; k++, a += stepStride, b += Pitch)
-        {
-            V x = V.Load(b);
-            V.AccumulateBroadcast(a, x, ref c0);
-            V.AccumulateBroadcast(a + 1, x, ref c1);
-            V.AccumulateBroadcast(a + 2, x, ref c2);
-            V.AccumulateBroadcast(a + 3, x, ref c3);
-            V.AccumulateBroadcast(a + 4, x, ref c4);
-            V.AccumulateBroadcast(a + 5, x, ref c5);
-            V.AccumulateBroadcast(a + 6, x, ref c6);
-            V.AccumulateBroadcast(a + 7, x, ref c7);
-            V.AccumulateBroadcast(a + 8, x, ref c8);
-            V.AccumulateBroadcast(a + 9, x, ref c9);
-            V.AccumulateBroadcast(a + 10, x, ref c10);
-            V.AccumulateBroadcast(a + 11, x, ref c11);
-            V.AccumulateBroadcast(a + 12, x, ref c12);
-            V.AccumulateBroadcast(a + 13, x, ref c13);
-            V.AccumulateBroadcast(a + 14, x, ref c14);
-            V.AccumulateBroadcast(a + 15, x, ref c15);
-            V.AccumulateBroadcast(a + 16, x, ref c16);
-            V.AccumulateBroadcast(a + 17, x, ref c17);
-            V.AccumulateBroadcast(a + 18, x, ref c18);
-            V.AccumulateBroadcast(a + 19, x, ref c19);
-            V.AccumulateBroadcast(a + 20, x, ref c20);
-            V.AccumulateBroadcast(a + 21, x, ref c21);
-            V.AccumulateBroadcast(a + 22, x, ref c22);
-            V.AccumulateBroadcast(a + 23, x, ref c23);
-        }
-        V.Store(c0, c);
-        V.Store(c1, c + Pitch);
-        V.Store(c2, c + (2 * Pitch));
-        V.Store(c3, c + (3 * Pitch));
-        V.Store(c4, c + (4 * Pitch));
-        V.Store(c5, c + (5 * Pitch));
-        V.Store(c6, c + (6 * Pitch));
-        V.Store(c7, c + (7 * Pitch));
-        V.Store(c8, c + (8 * Pitch));
-        V.Store(c9, c + (9 * Pitch));
-        V.Store(c10, c + (10 * Pitch));
-        V.Store(c11, c + (11 * Pitch));
-        V.Store(c12, c + (12 * Pitch));
-        V.Store(c13, c + (13 * Pitch));
-        V.Store(c14, c + (14 * Pitch));
-        V.Store(c15, c + (15 * Pitch));
-        V.Store(c16, c + (16 * Pitch));
-        V.Store(c17, c + (17 * Pitch));
-        V.Store(c18, c + (18 * Pitch));
-        V.Store(c19, c + (19 * Pitch));
-        V.Store(c20, c + (20 * Pitch));
-        V.Store(c21, c + (21 * Pitch));
-        V.Store(c22, c + (22 * Pitch));
-        V.Store(c23, c + (23 * Pitch));
     }
 
     /// <summary>12 rows by 1 vector.</summary>

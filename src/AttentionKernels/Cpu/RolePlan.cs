@@ -4,27 +4,52 @@ using System.Runtime.InteropServices;
 namespace AttentionKernels.Cpu;
 
 /// <summary>
-/// What the roles of a call mean for its rows and keys, worked out once before the pass: U, V_all, and how many keys each row of U
-/// is aligned with. O(S + T) memory; O(|V_all|) time for each run of rows with the same role.
+/// What the roles of a call mean for its rows and keys, worked out once before the pass: U, V_all, and which keys each row of U is aligned
+/// with, as a bit for each key. Rows side by side with the same role, one utterance, are one <em>run</em> and share their bits.
+/// O(S + T + runs * T / 8) bytes; O(|V_all|) time for each run.
 /// </summary>
 internal unsafe struct RolePlan
 {
+    /// <summary>Rows that <see cref="Order"/> keeps together: the lanes of the widest vector.</summary>
+    private const int OrderGroup = 16;
+
     /// <summary>Bits of a speaker mask that can be set.</summary>
     private const int MaxSpeakers = 63;
 
-    /// <summary>[B, T] whether the key is in V_all.</summary>
-    public byte* Boxed;
+    /// <summary>Tiles of 64 keys: one ulong holds a bit for each.</summary>
+    public int Tiles;
+
+    /// <summary>[B, Tiles] bit for each key of V_all.</summary>
+    public ulong* Boxed;
+
+    /// <summary>[B, Tiles * 64] 1 for a key of V_all, else 0: what its exponential counts in a sum over V_all.</summary>
+    public float* BoxedWeight;
+
+    /// <summary>[B, Tiles * 64] 0 for a key of V_all, else -inf: added to its logit for a maximum over V_all.</summary>
+    public float* BoxedPenalty;
 
     /// <summary>[B, S] index of the row in U, counted over the whole batch; -1 when it is not in U.</summary>
     public int* SpokenIndex;
 
+    /// <summary>
+    /// [B, S] the rows in the order in which blocks take them: each run gives full vectors of lanes, what is left of it shares one with what is left of its
+    /// neighbours. Without it most vectors hold the end of one utterance and the start of the next, and a tile's second product takes the keys of both.
+    /// </summary>
+    public int* Order;
+
     /// <summary>[|U|] query row.</summary>
     public int* SpokenRow;
 
-    /// <summary>[|U|] keys of V_all that the row is aligned with, masked or not; U over the whole batch.</summary>
+    /// <summary>[|U|] run.</summary>
+    public int* Run;
+
+    /// <summary>[runs, Tiles] bit for each key of V_all that the run's rows are aligned with, masked or not.</summary>
+    public ulong* Aligned;
+
+    /// <summary>[runs] number of those keys.</summary>
     public int* AlignedKeys;
 
-    /// <summary>[|U|] speakers that the row shares with any key of V_all while their frame spans overlap.</summary>
+    /// <summary>[runs] speakers that the rows share with any key of V_all while their frame spans overlap.</summary>
     public long* SharedSpeakers;
 
     /// <summary>[B + 1] start of each batch element's rows in U.</summary>
@@ -36,28 +61,45 @@ internal unsafe struct RolePlan
     /// <summary>[B, SpeakerCount] pairs (u in U, v in V_all) that share the speaker and overlap in time.</summary>
     public long* SpeakerPairs;
 
-    /// <summary>Rows of U over the whole batch.</summary>
-    public static int CountSpoken(in AttentionProblem problem, in SocialBias bias)
+    /// <summary>Rows of U over the whole batch, and how many runs they form.</summary>
+    public static (int Rows, int Runs) CountSpoken(in AttentionProblem problem, in SocialBias bias)
     {
-        int count = 0;
+        int count = 0, runs = 0;
         for (int b = 0; !bias.Keys.IsEmpty && b < problem.Batch; b++)
         {
+            Role last = default;
+            bool inRun = false;
             for (int i = 0; i < problem.QueryLength; i++)
             {
-                count += bias.TryGetSpokenRow(problem, b, i, out _, out _) ? 1 : 0;
+                bool isSpoken = bias.TryGetSpokenRow(problem, b, i, out TokenRoles roles, out int token);
+                if (isSpoken)
+                {
+                    Role role = Role.Of(roles, b, token);
+                    runs += inRun && role == last ? 0 : 1;
+                    count++;
+                    last = role;
+                }
+                inRun = isSpoken;
             }
         }
-        return count;
+        return (count, runs);
     }
 
     /// <summary>Takes the plan's arrays from scratch memory.</summary>
-    public void Reserve(ref ScratchCursor scratch, in AttentionProblem problem, in SocialBias bias, int spoken)
+    public void Reserve(ref ScratchCursor scratch, in AttentionProblem problem, in SocialBias bias, int spoken, int runs)
     {
-        Boxed = (byte*)scratch.Take((nuint)problem.Batch * (nuint)problem.KeyLength);
-        SpokenIndex = (int*)scratch.Take((nuint)problem.Batch * (nuint)problem.QueryLength * sizeof(int));
+        Tiles = (problem.KeyLength + BlockMemory.TileKeys - 1) / BlockMemory.TileKeys;
+        nuint tiles = (nuint)problem.Batch * (nuint)Tiles, rows = (nuint)problem.Batch * (nuint)problem.QueryLength;
+        Boxed = (ulong*)scratch.Take(tiles * sizeof(ulong));
+        BoxedWeight = (float*)scratch.Take(tiles * BlockMemory.TileKeys * sizeof(float));
+        BoxedPenalty = (float*)scratch.Take(tiles * BlockMemory.TileKeys * sizeof(float));
+        SpokenIndex = (int*)scratch.Take(rows * sizeof(int));
+        Order = (int*)scratch.Take(rows * sizeof(int));
         SpokenRow = (int*)scratch.Take((nuint)spoken * sizeof(int));
-        AlignedKeys = (int*)scratch.Take((nuint)spoken * sizeof(int));
-        SharedSpeakers = (long*)scratch.Take((nuint)spoken * sizeof(long));
+        Run = (int*)scratch.Take((nuint)spoken * sizeof(int));
+        Aligned = (ulong*)scratch.Take(checked((nuint)runs * (nuint)Tiles * sizeof(ulong)));
+        AlignedKeys = (int*)scratch.Take((nuint)runs * sizeof(int));
+        SharedSpeakers = (long*)scratch.Take((nuint)runs * sizeof(long));
         SpokenStart = (int*)scratch.Take((nuint)(problem.Batch + 1) * sizeof(int));
         BoxedCount = (int*)scratch.Take((nuint)problem.Batch * sizeof(int));
         SpeakerPairs = (long*)scratch.Take((nuint)problem.Batch * (nuint)bias.SpeakerCount * sizeof(long));
@@ -66,69 +108,122 @@ internal unsafe struct RolePlan
     /// <summary>Fills the arrays.</summary>
     public readonly void Fill(in AttentionProblem problem, in SocialBias bias)
     {
-        int spoken = 0;
+        int spoken = 0, runs = 0;
         long* pairs = stackalloc long[MaxSpeakers];
         NativeMemory.Clear(SpeakerPairs, (nuint)problem.Batch * (nuint)bias.SpeakerCount * sizeof(long));
         for (int b = 0; b < problem.Batch; b++)
         {
-            byte* boxed = Boxed + ((long)b * problem.KeyLength);
-            BoxedCount[b] = 0;
-            for (int j = 0; j < problem.KeyLength; j++)
-            {
-                boxed[j] = j < problem.KeysOf(b) && bias.Keys.IsBoxedVisual(b, j) ? (byte)1 : (byte)0;
-                BoxedCount[b] += boxed[j];
-            }
-
+            FillBoxed(problem, bias, b);
             SpokenStart[b] = spoken;
             Role last = default;
+            bool inRun = false;
             for (int i = 0; i < problem.QueryLength; i++)
             {
                 bool isSpoken = bias.TryGetSpokenRow(problem, b, i, out TokenRoles roles, out int token);
                 SpokenIndex[((long)b * problem.QueryLength) + i] = isSpoken ? spoken : -1;
-                if (!isSpoken)
+                if (isSpoken)
                 {
-                    continue;
+                    Role role = Role.Of(roles, b, token);
+                    if (!inRun || role != last)
+                    {
+                        FillAligned(bias, b, role, runs, pairs);
+                        runs++;
+                    }
+                    for (int n = 0; n < bias.SpeakerCount; n++)
+                    {
+                        SpeakerPairs[((long)b * bias.SpeakerCount) + n] += pairs[n];
+                    }
+                    last = role;
+                    (SpokenRow[spoken], Run[spoken]) = (i, runs - 1);
+                    spoken++;
                 }
-                Role role = Role.Of(roles, b, token);
-                // Tokens of one utterance share a role: count once for each run of equal rows.
-                bool sameRole = role == last && spoken > SpokenStart[b];
-                if (sameRole)
-                {
-                    (AlignedKeys[spoken], SharedSpeakers[spoken]) = (AlignedKeys[spoken - 1], SharedSpeakers[spoken - 1]);
-                }
-                else
-                {
-                    (AlignedKeys[spoken], SharedSpeakers[spoken]) = CountAligned(problem, bias, b, role, pairs);
-                }
-                for (int n = 0; n < bias.SpeakerCount; n++)
-                {
-                    SpeakerPairs[((long)b * bias.SpeakerCount) + n] += pairs[n];
-                }
-                last = role;
-                SpokenRow[spoken] = i;
-                spoken++;
+                inRun = isSpoken;
             }
+            OrderRows(problem, b);
         }
         SpokenStart[problem.Batch] = spoken;
     }
 
-    /// <summary>Keys that a row of this role is aligned with, the speakers they share, and into <paramref name="pairs"/> how many keys each of these has.</summary>
-    private readonly (int Keys, long Speakers) CountAligned(in AttentionProblem problem, in SocialBias bias, int b, Role row, long* pairs)
+    private readonly void FillBoxed(in AttentionProblem problem, in SocialBias bias, int b)
+    {
+        long first = (long)b * Tiles;
+        float* weight = BoxedWeight + (first * BlockMemory.TileKeys), penalty = BoxedPenalty + (first * BlockMemory.TileKeys);
+        NativeMemory.Clear(Boxed + first, (nuint)Tiles * sizeof(ulong));
+        BoxedCount[b] = 0;
+        for (int j = 0; j < Tiles * BlockMemory.TileKeys; j++)
+        {
+            bool boxed = j < problem.KeysOf(b) && bias.Keys.IsBoxedVisual(b, j);
+            (weight[j], penalty[j]) = boxed ? (1, 0) : (0, float.NegativeInfinity);
+            if (boxed)
+            {
+                Boxed[first + (j / BlockMemory.TileKeys)] |= 1ul << (j % BlockMemory.TileKeys);
+                BoxedCount[b]++;
+            }
+        }
+    }
+
+    /// <summary>The keys that a run's rows are aligned with, the speakers they share, and into <paramref name="pairs"/> how many keys each of these has.</summary>
+    private readonly void FillAligned(in SocialBias bias, int b, Role row, int run, long* pairs)
     {
         int count = 0;
         ulong all = 0;
         new Span<long>(pairs, MaxSpeakers).Clear();
-        byte* boxed = Boxed + ((long)b * problem.KeyLength);
-        for (int j = 0; j < problem.KeyLength; j++)
+        ulong* boxed = Boxed + ((long)b * Tiles), aligned = Aligned + ((long)run * Tiles);
+        for (int tile = 0; tile < Tiles; tile++)
         {
-            ulong shared = boxed[j] == 0 ? 0 : (ulong)row.SharedSpeakers(Role.Of(bias.Keys, b, j));
-            count += shared != 0 ? 1 : 0;
-            all |= shared;
-            for (; bias.SpeakerCount > 0 && shared != 0; shared &= shared - 1)
+            ulong keys = 0;
+            for (ulong set = boxed[tile]; set != 0; set &= set - 1)
             {
-                pairs[BitOperations.TrailingZeroCount(shared)]++;
+                int n = BitOperations.TrailingZeroCount(set);
+                ulong shared = (ulong)row.SharedSpeakers(Role.Of(bias.Keys, b, (tile * BlockMemory.TileKeys) + n));
+                keys |= shared != 0 ? 1ul << n : 0;
+                all |= shared;
+                for (; bias.SpeakerCount > 0 && shared != 0; shared &= shared - 1)
+                {
+                    pairs[BitOperations.TrailingZeroCount(shared)]++;
+                }
+            }
+            aligned[tile] = keys;
+            count += BitOperations.PopCount(keys);
+        }
+        (AlignedKeys[run], SharedSpeakers[run]) = (count, (long)all);
+    }
+
+    private readonly void OrderRows(in AttentionProblem problem, int b)
+    {
+        int length = problem.QueryLength, left = 0;
+        int* order = Order + ((long)b * length), index = SpokenIndex + ((long)b * length);
+        int* leftOver = stackalloc int[OrderGroup];
+        for (int start = 0, end; start < length; start = end)
+        {
+            int run = RunOf(index[start]);
+            for (end = start + 1; end < length && RunOf(index[end]) == run; end++)
+            {
+            }
+            int i = start;
+            for (; end - i >= OrderGroup; i += OrderGroup)
+            {
+                for (int n = 0; n < OrderGroup; n++)
+                {
+                    *order++ = i + n;
+                }
+            }
+            for (; i < end; i++)
+            {
+                leftOver[left++] = i;
+                if (left == OrderGroup)
+                {
+                    new Span<int>(leftOver, left).CopyTo(new Span<int>(order, left));
+                    order += left;
+                    left = 0;
+                }
             }
         }
-        return (count, (long)all);
+        new Span<int>(leftOver, left).CopyTo(new Span<int>(order, left));
     }
+
+    /// <summary>Whether the bit of <paramref name="key"/> is set.</summary>
+    public static bool Has(ulong* keys, int key) => ((keys[key / BlockMemory.TileKeys] >> (key % BlockMemory.TileKeys)) & 1) != 0;
+
+    private readonly int RunOf(int spoken) => spoken < 0 ? -1 : Run[spoken];
 }

@@ -1,30 +1,14 @@
 namespace AttentionKernels.Cpu;
 
-/// <summary>
-/// What the pass leaves behind for a row of U and one head: softmax partials of its key classes. Each class keeps its own running
-/// maximum, so that a class which a sink outweighs by e^25 keeps its digits and can still be raised afterwards.
-/// </summary>
-/// <remarks>
-/// Split (the head may be active): SumAligned is relative to MaxAligned, and the output waits as two accumulators. Not split: SumAligned is
-/// relative to MaxRest, SumRest covers aligned keys too, and the output is written already. Sums of an unseen class are 0, maxima -inf.
-/// </remarks>
+/// <summary>What the pass leaves behind for a row of U and one head: its part of the score and of the alignment metrics. 0 for a row that sees no key.</summary>
 internal struct SpokenRow
 {
-    /// <summary>Largest logit of an aligned key.</summary>
-    public float MaxAligned;
+    /// <summary>Probability of V_all without the bias.</summary>
+    public double Visual;
 
-    /// <summary>Sum of exponentials over aligned keys.</summary>
-    public float SumAligned;
+    /// <summary>Probability of all aligned keys without the bias, and with it.</summary>
+    public double Aligned, BiasedAligned;
 
-    /// <summary>Largest logit of the rest, the head sink included; of all keys when not split.</summary>
-    public float MaxRest;
-
-    /// <summary>Sum of exponentials over the rest, the head sink included; over all keys when not split.</summary>
-    public float SumRest;
-
-    /// <summary>Part of SumRest on keys of V_all that are not aligned.</summary>
-    public float SumBoxed;
-
-    /// <summary>Largest logit of a key of V_all that is not aligned.</summary>
-    public float MaxBoxed;
+    /// <summary>Largest probability of an aligned key without the bias, and with it.</summary>
+    public double Largest, BiasedLargest;
 }

@@ -7,20 +7,31 @@ namespace AttentionKernels.Cpu;
 internal static unsafe partial class AttentionBlock<V>
 {
     /// <summary>
-    /// Turns the logits of one group of lanes into exponentials relative to the running maximum, updates maximum and sum, and leaves in
-    /// <see cref="BlockMemory.Correction"/> what the earlier sums and outputs must be multiplied by.
+    /// Turns the logits of one group of lanes, from <paramref name="lane"/> on, into exponentials relative to the running maximum, -0 for keys that a row does not see.
+    /// Updates maximum and sum, and leaves in <see cref="BlockMemory.Correction"/> what the earlier sums and outputs must be multiplied by.
     /// </summary>
-    /// <param name="mark">Store -0 for keys that a row does not see.</param>
-    /// <param name="keys">Keys of the tile.</param>
-    /// <param name="lane">First lane of the group.</param>
-    /// <param name="memory">Block.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Softmax(bool mark, int keys, int lane, in BlockMemory memory)
+    private static void Softmax(int lane, in BlockMemory memory)
     {
-        float* scores = memory.Scores + lane, end = scores + (keys * Pitch);
+        int group = lane / LaneGroup;
+        ulong seen = memory.Seen[group];
+        if (seen == 0)
+        {
+            V.Store(V.Broadcast(1f), memory.Correction + lane);
+            return;
+        }
+        float* tile = memory.Scores + lane, scores = tile + (BitOperations.TrailingZeroCount(seen) * Pitch), end = scores + (BitOperations.PopCount(seen) * Pitch);
         V old = V.Load(memory.Max + lane), max = Raise(old, Largest(scores, end));
-        V shift = Shift(max), sum = Exponentials(mark, scores, end, shift);
-        V correction = VectorMath.Exp(V.Subtract(old, shift));
+        V shift = Shift(max), sum = V.Broadcast(0f);
+        float* whole = tile + (memory.WholeFrom[group] * Pitch), wholeEnd = tile + (memory.WholeTo[group] * Pitch);
+        if (whole < wholeEnd)
+        {
+            Exponentials(true, scores, whole, shift, ref sum);
+            Exponentials(false, whole, wholeEnd, shift, ref sum);
+            scores = wholeEnd;
+        }
+        Exponentials(true, scores, end, shift, ref sum);
+        V correction = Correction(old, shift);
         V.Store(correction, memory.Correction + lane);
         V.Store(V.MultiplyAdd(V.Load(memory.Sum + lane), correction, sum), memory.Sum + lane);
         V.Store(max, memory.Max + lane);
@@ -52,13 +63,21 @@ internal static unsafe partial class AttentionBlock<V>
     /// are so short that a mispredicted end of each costs as much as its exponentials.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void SoftmaxClasses(AttentionCall* call, int b, bool mark, int key, int keys, int lane, in BlockMemory memory)
+    private static void SoftmaxClasses(AttentionCall* call, int b, int key, int lane, in BlockMemory memory)
     {
-        long first = ((long)b * call->Plan.Tiles * BlockMemory.TileKeys) + key;
+        ulong seen = memory.Seen[lane / LaneGroup];
+        if (seen == 0)
+        {
+            V.Store(V.Broadcast(1f), memory.Correction + lane);
+            return;
+        }
+        int group = lane / LaneGroup, from = BitOperations.TrailingZeroCount(seen), count = BitOperations.PopCount(seen);
+        bool hides = memory.WholeTo[group] - memory.WholeFrom[group] != count;
+        long first = ((long)b * call->Plan.Tiles * BlockMemory.TileKeys) + key + from;
         float* weight = call->Plan.BoxedWeight + first, penalty = call->Plan.BoxedPenalty + first;
         ulong alignedKeys = memory.Split ? memory.AlignedKeys[lane / LaneGroup] : 0, whole = memory.WholeKeys[lane / LaneGroup];
         V hidden = V.Broadcast(float.NegativeInfinity), unseen = V.Broadcast(-0f);
-        float* scores = memory.Scores + lane, end = scores + (keys * Pitch);
+        float* tile = memory.Scores + lane, scores = tile + (from * Pitch), end = scores + (count * Pitch);
         if (alignedKeys != 0)
         {
             // Aligned logits move out of the tile, and leave -inf behind.
@@ -67,7 +86,7 @@ internal static unsafe partial class AttentionBlock<V>
             for (ulong set = alignedKeys; set != 0; set &= set - 1, alignedEnd += Pitch)
             {
                 int n = BitOperations.TrailingZeroCount(set);
-                V s = V.Load(scores + (n * Pitch)), rest = hidden;
+                V s = V.Load(tile + (n * Pitch)), rest = hidden;
                 if (((whole >> n) & 1) == 0)
                 {
                     V isAligned = V.Lanes(memory.Aligned[n] >> lane);
@@ -75,11 +94,12 @@ internal static unsafe partial class AttentionBlock<V>
                 }
                 largest = V.Max(largest, s);
                 V.Store(s, alignedEnd);
-                V.Store(rest, scores + (n * Pitch));
+                V.Store(rest, tile + (n * Pitch));
             }
             V old = V.Load(memory.BaseAligned + lane), max = Raise(old, largest), shift = Shift(max);
-            V correction = VectorMath.Exp(V.Subtract(old, shift));
-            V sum = Exponentials(mark || whole != alignedKeys, aligned, alignedEnd, shift);
+            V correction = Correction(old, shift);
+            V sum = V.Broadcast(0f);
+            Exponentials(hides || whole != alignedKeys, aligned, alignedEnd, shift, ref sum);
             V.Store(correction, memory.AlignedCorrection + lane);
             V.Store(V.MultiplyAdd(V.Load(memory.SumAligned + lane), correction, sum), memory.SumAligned + lane);
             V.Store(max, memory.BaseAligned + lane);
@@ -107,14 +127,27 @@ internal static unsafe partial class AttentionBlock<V>
                 a = V.Max(a, x);
                 boxedA = V.Max(boxedA, V.Add(x, V.Broadcast(penalty[0])));
             }
-            V old = V.Load(memory.Max + lane), max = Raise(old, V.Max(a, c)), shift = Shift(max), correction = VectorMath.Exp(V.Subtract(old, shift));
+            V old = V.Load(memory.Max + lane), max = Raise(old, V.Max(a, c)), shift = Shift(max), correction = Correction(old, shift);
             V sum = V.Broadcast(0f), sumBoxed = sum;
-            for (s = scores; s < end; s += Pitch, weight++)
+            if (hides)
             {
-                V p = mark ? MarkedExp(V.Load(s), shift) : VectorMath.Exp(V.Subtract(V.Load(s), shift));
-                sum = V.Add(sum, p);
-                V.AccumulateBroadcast(weight, p, ref sumBoxed);
-                V.Store(p, s);
+                for (s = scores; s < end; s += Pitch, weight++)
+                {
+                    V p = MarkedExp(V.Load(s), shift);
+                    sum = V.Add(sum, p);
+                    V.AccumulateBroadcast(weight, p, ref sumBoxed);
+                    V.Store(p, s);
+                }
+            }
+            else
+            {
+                for (s = scores; s < end; s += Pitch, weight++)
+                {
+                    V p = VectorMath.Exp(V.Subtract(V.Load(s), shift));
+                    sum = V.Add(sum, p);
+                    V.AccumulateBroadcast(weight, p, ref sumBoxed);
+                    V.Store(p, s);
+                }
             }
             V.Store(correction, memory.Correction + lane);
             V.Store(V.MultiplyAdd(V.Load(memory.Sum + lane), correction, sum), memory.Sum + lane);
@@ -122,25 +155,25 @@ internal static unsafe partial class AttentionBlock<V>
             V.Store(max, memory.Max + lane);
             V.Store(V.Max(boxedA, boxedC), memory.MaxBoxed + lane);
         }
-        for (ulong set = mark ? 0 : alignedKeys; set != 0; set &= set - 1)
+        for (ulong set = hides ? 0 : alignedKeys; set != 0; set &= set - 1)
         {
             int n = BitOperations.TrailingZeroCount(set);
-            float* at = scores + (n * Pitch);
+            float* at = tile + (n * Pitch);
             V.Store(((whole >> n) & 1) != 0 ? unseen : V.Select(V.Lanes(memory.Aligned[n] >> lane), unseen, V.Load(at)), at);
         }
     }
 
-    /// <summary>Replaces a column of logits by exponentials and sums them up, in this order whatever else the tile holds.</summary>
+    /// <summary>Replaces a column of logits by exponentials and adds them up, in this order whatever else the tile holds.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static V Exponentials(bool mark, float* s, float* end, V shift)
+    private static void Exponentials(bool mark, float* s, float* end, V shift, ref V sum)
     {
-        V sum = V.Broadcast(0f);
+        V total = sum;
         if (mark)
         {
             for (; s < end; s += Pitch)
             {
                 V p = MarkedExp(V.Load(s), shift);
-                sum = V.Add(sum, p);
+                total = V.Add(total, p);
                 V.Store(p, s);
             }
         }
@@ -149,11 +182,11 @@ internal static unsafe partial class AttentionBlock<V>
             for (; s < end; s += Pitch)
             {
                 V p = VectorMath.Exp(V.Subtract(V.Load(s), shift));
-                sum = V.Add(sum, p);
+                total = V.Add(total, p);
                 V.Store(p, s);
             }
         }
-        return sum;
+        sum = total;
     }
 
     /// <summary>Largest logits of the tile's aligned and other keys of V_all, before <see cref="Softmax"/> overwrites them.</summary>
@@ -164,7 +197,7 @@ internal static unsafe partial class AttentionBlock<V>
         {
             ulong alignedKeys = memory.AlignedKeys[lane / LaneGroup];
             V maxAligned = V.Load(memory.MaxAligned + lane), maxBoxed = V.Load(memory.MaxBoxed + lane);
-            for (ulong set = boxed & ~alignedKeys; set != 0; set &= set - 1)
+            for (ulong set = boxed & memory.Seen[lane / LaneGroup] & ~alignedKeys; set != 0; set &= set - 1)
             {
                 maxBoxed = V.Max(maxBoxed, V.Load(memory.Scores + (BitOperations.TrailingZeroCount(set) * Pitch) + lane));
             }
@@ -189,7 +222,7 @@ internal static unsafe partial class AttentionBlock<V>
             ulong alignedKeys = memory.AlignedKeys[lane / LaneGroup];
             V correction = V.Load(memory.Correction + lane);
             V sumAligned = zero, sumBoxed = zero;
-            for (ulong set = boxed & ~alignedKeys; set != 0; set &= set - 1)
+            for (ulong set = boxed & memory.Seen[lane / LaneGroup] & ~alignedKeys; set != 0; set &= set - 1)
             {
                 sumBoxed = V.Add(sumBoxed, V.Load(memory.Scores + (BitOperations.TrailingZeroCount(set) * Pitch) + lane));
             }
@@ -241,6 +274,11 @@ internal static unsafe partial class AttentionBlock<V>
     /// <summary>What to subtract before the exponential: the maximum, or 0 where nothing was seen yet, because -inf - -inf is NaN.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static V Shift(V max) => V.Select(V.Equals(max, V.Broadcast(float.NegativeInfinity)), V.Broadcast(0f), max);
+
+    /// <summary>What sums and outputs so far are multiplied by: 1 while they are 0, so that the first tile changes nothing.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static V Correction(V old, V shift) => V.Select(
+        V.Equals(old, V.Broadcast(float.NegativeInfinity)), V.Broadcast(1f), VectorMath.Exp(V.Subtract(old, shift)));
 
     /// <summary>e^(s - shift), and -0 for s = -inf.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -78,11 +78,18 @@ internal static unsafe partial class AttentionBlock<V>
         ulong combined = 0;
         for (int lane = 0; memory.Split && lane < memory.Width; lane += LaneGroup)
         {
-            if (((memory.SpokenLanes >> lane) & GroupMask) != 0)
+            ulong spoken = (memory.SpokenLanes >> lane) & GroupMask;
+            if (spoken != 0)
             {
-                CombineClasses(lane, valueSize, &factors, call->PlainOutput != null, memory);
+                int n = BitOperations.TrailingZeroCount(spoken);
+                float* plain = call->PlainOutput == null ? null : call->PlainRow(memory.Head[lane + n], memory.Spoken[lane + n]) - n;
+                CombineClasses(lane, valueSize, &factors, plain, memory);
                 combined |= GroupMask << lane;
             }
+        }
+        if (combined != 0)
+        {
+            V.StoreFence();
         }
         for (int lane = 0; lane < memory.Lanes; lane += LaneTranspose.Rows)
         {
@@ -90,10 +97,10 @@ internal static unsafe partial class AttentionBlock<V>
         }
     }
 
-    /// <summary>Makes of a group's two outputs the finished ones: with the bias, and in place of that of aligned keys without it.</summary>
-    private static void CombineClasses(int lane, int size, SocialBiasFactors* factors, bool plain, in BlockMemory memory)
+    /// <summary>Makes of a group's two outputs the one with the bias, and leaves that without it in <paramref name="plain"/>.</summary>
+    private static void CombineClasses(int lane, int size, SocialBiasFactors* factors, float* plain, in BlockMemory memory)
     {
-        V rest = V.Load(factors->Rest + lane), aligned = V.Load(factors->Aligned + lane), zero = V.Broadcast(0f);
+        V rest = V.Load(factors->Rest + lane), aligned = V.Load(factors->Aligned + lane);
         V biasedRest = V.Load(factors->BiasedRest + lane), biasedAligned = V.Load(factors->BiasedAligned + lane);
         // Nothing is added to a row without aligned keys, not even 0, which would turn -0 into 0.
         V some = V.LessThan(V.Broadcast(float.NegativeInfinity), V.Load(memory.MaxAligned + lane));
@@ -102,35 +109,30 @@ internal static unsafe partial class AttentionBlock<V>
         {
             V r = V.Load(output), a = V.Load(other), x = V.Multiply(r, biasedRest);
             V.Store(V.Select(some, V.MultiplyAdd(a, biasedAligned, x), x), output);
-            if (plain)
+            if (plain != null)
             {
                 x = V.Multiply(r, rest);
-                V.Store(V.Select(some, V.MultiplyAdd(a, aligned, x), x), other);
+                V.StoreStreaming(V.Select(some, V.MultiplyAdd(a, aligned, x), x), plain);
+                plain += RolePlan.OrderGroup;
             }
         }
     }
 
-    /// <summary>The outputs of four lanes from <paramref name="lane"/> on; those of U whose head may turn out inactive also without the bias.</summary>
+    /// <summary>The outputs of four lanes from <paramref name="lane"/> on.</summary>
     private static void StoreOutputs(AttentionCall* call, int b, int lane, int size, bool finished, in BlockMemory memory)
     {
         const int Rows = LaneTranspose.Rows;
         TensorView output = call->Problem.Output;
-        float** rows = stackalloc float*[Rows], plain = stackalloc float*[Rows];
+        float** rows = stackalloc float*[Rows];
         float* factors = stackalloc float[Rows];
-        bool anyPlain = false;
         for (int n = 0; n < Rows; n++)
         {
             float* buffer = memory.Rows + (n * size);
-            rows[n] = plain[n] = buffer;
+            rows[n] = buffer;
             factors[n] = 1;
             if (lane + n >= memory.Lanes)
             {
                 continue;
-            }
-            if (finished && call->PlainOutput != null && memory.Spoken[lane + n] >= 0)
-            {
-                plain[n] = call->PlainOutput + ((((long)memory.Head[lane + n] * call->Spoken) + memory.Spoken[lane + n]) * size);
-                anyPlain = true;
             }
             // A row that saw no key has sum 0 and output 0; every other sum is at least 1, or NaN.
             factors[n] = finished || memory.Sum[lane + n] == 0 ? 1 : 1 / memory.Sum[lane + n];
@@ -146,10 +148,6 @@ internal static unsafe partial class AttentionBlock<V>
             {
                 ElementRows.Narrow(output.Type, rows[n], output.Row(b, memory.Head[lane + n], memory.Row[lane + n]), size);
             }
-        }
-        if (anyPlain)
-        {
-            LaneTranspose.Store(memory.AlignedOutput + lane, Vector128.Create(1f), size, plain[0], plain[1], plain[2], plain[3]);
         }
     }
 }

@@ -104,9 +104,8 @@ internal static unsafe partial class AttentionBlock<V>
                 (panel.Row[lanes], panel.Spoken[lanes]) = (i, -1);
                 if (call->Spoken > 0)
                 {
-                    long first = (long)b * problem.QueryLength;
-                    panel.Row[lanes] = call->Plan.Order[first + i];
-                    panel.Spoken[lanes] = call->Plan.SpokenIndex[first + panel.Row[lanes]];
+                    panel.Row[lanes] = call->NeedsAligned ? call->Plan.OrderOf(b, problem.QueryLength)[i] : i;
+                    panel.Spoken[lanes] = call->Plan.SpokenIndex[((long)b * problem.QueryLength) + panel.Row[lanes]];
                     spoken |= panel.Spoken[lanes] >= 0 ? 1ul << lanes : 0;
                 }
             }
@@ -149,7 +148,7 @@ internal static unsafe partial class AttentionBlock<V>
         int width = panel.Width, valueSize = tile->Value == null ? 0 : problem.ValueHeadSize;
         int key = tile->First, keys = Math.Min(tile->Keys, panel.Hi - key);
         bool masked = panel.MaxFirst > key || key + keys > panel.MinEnd;
-        bool trimmed = masked && TrimTile(key, keys, panel);
+        bool trimmed = TrimTile(key, keys, masked, !problem.Bias.IsEmpty, panel);
         MultiplyKeys(tile, problem.HeadSize, keys, trimmed, panel);
         FinishLogits(problem, b, key, keys, masked, panel);
 
@@ -166,11 +165,11 @@ internal static unsafe partial class AttentionBlock<V>
         {
             if (classes && ((panel.SpokenLanes >> lane) & GroupMask) != 0)
             {
-                SoftmaxClasses(call, b, partial, key, keys, lane, panel);
+                SoftmaxClasses(call, b, key, lane, panel);
             }
             else
             {
-                Softmax(partial, keys, lane, panel);
+                Softmax(lane, panel);
             }
         }
         if (panel.HasSpoken && !classes)
@@ -191,11 +190,11 @@ internal static unsafe partial class AttentionBlock<V>
         bool finite = !(partial || splitTile) || IsFinite(tile, valueSize);
         if (!finite)
         {
-            AddVisibleValues(tile->Value, tile->ValueStride, ulong.MaxValue >> (BlockMemory.TileKeys - keys), panel.Scores, panel.Output, valueSize, width);
+            AddVisibleValues(tile, valueSize, panel);
         }
         else if (trimmed)
         {
-            AddTrimmedValues(tile, valueSize, panel);
+            AddTrimmedValues(tile, valueSize, keys, panel);
         }
         else
         {

@@ -28,8 +28,14 @@ internal unsafe struct AttentionCall
     /// <summary>[H, |U|] statistics of rows of U.</summary>
     public SpokenRow* SpokenRows;
 
-    /// <summary>[H, |U|, ValueHeadSize] outputs without the bias of rows whose head may be active by its own score; the output has those with it.</summary>
+    /// <summary>
+    /// [H, PlainVectors, ValueHeadSize, 16] outputs without the bias of rows of U whose head may be active by its own score, in their <see cref="RolePlan.Slot"/>;
+    /// the output has those with it. Not transposed, since only those of heads that turn out inactive are read.
+    /// </summary>
     public float* PlainOutput;
+
+    /// <summary>Vectors of <see cref="PlainOutput"/> for each head.</summary>
+    public int PlainVectors;
 
     /// <summary>[H, |U|, SpeakerCount] each row's probability on the keys it is aligned with, by shared speaker.</summary>
     public float* SpeakerSums;
@@ -80,5 +86,13 @@ internal unsafe struct AttentionCall
         {
             SpeakerSums[(at * Bias.SpeakerCount) + speaker] = (float)(speakerSums[speaker * speakerStride] * factors.AlignedProbability[n]);
         }
+    }
+
+    /// <summary>Where row <paramref name="u"/> of U and head <paramref name="head"/> lies in <see cref="PlainOutput"/>; one element every <see cref="RolePlan.OrderGroup"/>.</summary>
+    public readonly float* PlainRow(int head, int u)
+    {
+        int slot = Plan.Slot[u];
+        long vector = ((long)head * PlainVectors) + (slot / RolePlan.OrderGroup);
+        return PlainOutput + (vector * Problem.ValueHeadSize * RolePlan.OrderGroup) + (slot % RolePlan.OrderGroup);
     }
 }

@@ -110,7 +110,9 @@ public static unsafe class AttentionCpu
             nuint rows = (nuint)problem.Heads * (nuint)call.Spoken;
             bool ownGate = !problem.Value.IsEmpty && !bias.IsInert && bias.HeadScoresIn == null;
             call.SpokenRows = (SpokenRow*)scratch.Take(rows * (nuint)sizeof(SpokenRow));
-            float* plain = (float*)scratch.Take(ownGate ? rows * (nuint)problem.ValueHeadSize * sizeof(float) : 0);
+            call.PlainVectors = RolePlan.Vectors(call.Spoken, problem.Batch);
+            nuint outputs = (nuint)problem.Heads * (nuint)call.PlainVectors * RolePlan.OrderGroup * (nuint)problem.ValueHeadSize;
+            float* plain = (float*)scratch.Take(ownGate ? outputs * sizeof(float) : 0);
             call.PlainOutput = ownGate ? plain : null;
             call.SpeakerSums = (float*)scratch.Take(rows * (nuint)bias.SpeakerCount * sizeof(float));
         }

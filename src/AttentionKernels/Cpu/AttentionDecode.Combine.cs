@@ -69,7 +69,7 @@ internal static unsafe partial class AttentionDecode<V>
             call->StoreSpoken(head, u, factors, 0, speakers, 1);
             if (size > 0 && split)
             {
-                factor = CombineClasses(call, (((long)head * call->Spoken) + u) * size, size, factors, row, output, aligned);
+                factor = CombineClasses(call->PlainOutput == null ? null : call->PlainRow(head, u), size, factors, row, output, aligned);
             }
         }
         if (size == 0)
@@ -107,16 +107,16 @@ internal static unsafe partial class AttentionDecode<V>
         return factors;
     }
 
-    /// <summary>Leaves in <paramref name="output"/> what the returned factor turns into the row with the bias, and that without it at <paramref name="at"/> of the plain output.</summary>
-    private static float CombineClasses(AttentionCall* call, long at, int size, in SocialBiasFactors factors, in ClassPartials row, float* output, float* aligned)
+    /// <summary>Leaves in <paramref name="output"/> what the returned factor turns into the row with the bias, and that without it in <paramref name="plain"/>.</summary>
+    private static float CombineClasses(float* plain, int size, in SocialBiasFactors factors, in ClassPartials row, float* output, float* aligned)
     {
         bool some = row.MaxAligned != float.NegativeInfinity;
         for (int d = 0; d < size; d++)
         {
             float rest = output[d], added = aligned[d];
-            if (call->PlainOutput != null)
+            if (plain != null)
             {
-                call->PlainOutput[at + d] = some ? MathF.FusedMultiplyAdd(added, factors.Aligned[0], rest * factors.Rest[0]) : rest * factors.Rest[0];
+                plain[d * RolePlan.OrderGroup] = some ? MathF.FusedMultiplyAdd(added, factors.Aligned[0], rest * factors.Rest[0]) : rest * factors.Rest[0];
             }
             output[d] = some ? MathF.FusedMultiplyAdd(added, factors.BiasedAligned[0], rest * factors.BiasedRest[0]) : rest * factors.BiasedRest[0];
         }

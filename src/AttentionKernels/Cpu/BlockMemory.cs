@@ -84,8 +84,11 @@ internal unsafe struct BlockMemory
     /// <summary>[lane] query head, row, and index in U or -1.</summary>
     public int* Head, Row, Spoken;
 
-    /// <summary>[lane group] keys of a trimmed tile that any of its lanes sees: [From, To).</summary>
-    public int* From, To;
+    /// <summary>[lane group] bit for each key of the tile that is computed for it, side by side: all of them, or in a trimmed tile those that any of its lanes sees.</summary>
+    public ulong* Seen;
+
+    /// <summary>[lane group] keys of the tile that all of its lanes see: [WholeFrom, WholeTo), part of Seen. Nothing has to be hidden or marked there.</summary>
+    public int* WholeFrom, WholeTo;
 
     /// <summary>[lane group] bit for each key of the tile that any of its lanes is aligned with.</summary>
     public ulong* AlignedKeys;
@@ -108,7 +111,7 @@ internal unsafe struct BlockMemory
     /// <summary>Panels of a task at most, 1 to <see cref="AttentionCall.MaxPanels"/>.</summary>
     public static int PanelsThatFit(in AttentionProblem problem, in SocialBias bias)
     {
-        long outputs = problem.Value.IsEmpty ? 0 : bias.Keys.IsEmpty ? 1 : 2;
+        long outputs = problem.Value.IsEmpty ? 0 : 1;
         long bytes = Gemm.Pitch * sizeof(float) * (problem.HeadSize + (outputs * problem.ValueHeadSize));
         return (int)Math.Clamp(PanelBytes / bytes, 1, AttentionCall.MaxPanels);
     }
@@ -127,8 +130,9 @@ internal unsafe struct BlockMemory
             Value = (float*)scratch.Take(Copies(problem.Value, problem.ValueHeadSize) ? TileKeys * (valueSize + RowGap) * sizeof(float) : 0),
             Rows = (float*)scratch.Take(LaneTranspose.Rows * Math.Max(size, valueSize) * sizeof(float)),
             Aligned = (ulong*)scratch.Take(TileKeys * sizeof(ulong)),
-            From = (int*)scratch.Take(Row),
-            To = (int*)scratch.Take(Row),
+            Seen = (ulong*)scratch.Take(Gemm.Pitch * sizeof(ulong)),
+            WholeFrom = (int*)scratch.Take(Row),
+            WholeTo = (int*)scratch.Take(Row),
             AlignedKeys = (ulong*)scratch.Take(Gemm.Pitch * sizeof(ulong)),
             WholeKeys = (ulong*)scratch.Take(Gemm.Pitch * sizeof(ulong)),
         };
@@ -157,6 +161,9 @@ internal unsafe struct BlockMemory
             panels[p].RunLanes = (ulong*)scratch.Take(Gemm.Pitch * sizeof(ulong));
         }
     }
+
+    /// <summary>First key of the tile that is computed for a group of lanes; 64 where there is none.</summary>
+    public readonly int FirstSeen(int group) => BitOperations.TrailingZeroCount(Seen[group]);
 
     /// <summary>Row of <see cref="AlignedScores"/> that holds key <paramref name="n"/> of the tile for a group of lanes.</summary>
     public readonly int AlignedIndex(int group, int n) => BitOperations.PopCount(AlignedKeys[group] & ((1ul << n) - 1));

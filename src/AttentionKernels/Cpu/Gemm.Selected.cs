@@ -3,31 +3,45 @@ using System.Runtime.CompilerServices;
 
 namespace AttentionKernels.Cpu;
 
-/// <content>The product for one vector of lanes and some of the steps: V in O^T = V^T P^T of a trimmed tile, and of aligned keys.</content>
+/// <content>The product for one vector of lanes and some of the steps: V in O^T = V^T P^T of aligned keys.</content>
 internal static unsafe partial class Gemm
 {
-    /// <summary>C[r, lane] += sum of A(r, k) * B[i, lane] over the set bits k of <paramref name="steps"/>, the i-th of them, for one vector of lanes.</summary>
+    /// <summary>C[r, lane] += sum of A(r, k) * B[i, lane] over the set bits k of <paramref name="steps"/>, the i-th of them; groups of one vector of lanes have their own steps.</summary>
     /// <param name="a">A(0, 0); rows lie side by side.</param>
     /// <param name="stepStride">Floats from A(r, k) to A(r, k + 1).</param>
-    /// <param name="steps">Steps to take, in increasing order.</param>
-    /// <param name="b">[set bits, Pitch].</param>
+    /// <param name="steps">[groups] steps to take, in increasing order.</param>
+    /// <param name="b">[groups] each [set bits, Pitch].</param>
     /// <param name="c">[rows, Pitch].</param>
     /// <param name="rows">Rows of C.</param>
-    public static void AddSelected<V>(float* a, nint stepStride, ulong steps, float* b, float* c, int rows)
+    /// <param name="groups">Vectors of lanes.</param>
+    /// <remarks>All groups take a block of rows before the next one: 16 values of 64 keys are 4 KB, a whole tile of V does not stay in the first-level cache.</remarks>
+    public static void AddSelected<V>(float* a, nint stepStride, ulong* steps, float** b, float* c, int rows, int groups)
         where V : struct, IVector<V>
     {
         int r = 0;
         for (; V.BlockVectors == 4 && r + 16 <= rows; r += 16)
         {
-            Selected16<V>(a + r, stepStride, steps, b, c + (r * Pitch));
+            for (int group = 0; group < groups; group++)
+            {
+                if (steps[group] != 0)
+                {
+                    Selected16<V>(a + r, stepStride, steps[group], b[group], c + (r * Pitch) + (group * V.Count));
+                }
+            }
         }
         for (; r + 8 <= rows; r += 8)
         {
-            Selected8<V>(a + r, stepStride, steps, b, c + (r * Pitch));
+            for (int group = 0; group < groups; group++)
+            {
+                Selected8<V>(a + r, stepStride, steps[group], b[group], c + (r * Pitch) + (group * V.Count));
+            }
         }
         for (; r < rows; r++)
         {
-            Selected1<V>(a + r, stepStride, steps, b, c + (r * Pitch));
+            for (int group = 0; group < groups; group++)
+            {
+                Selected1<V>(a + r, stepStride, steps[group], b[group], c + (r * Pitch) + (group * V.Count));
+            }
         }
     }
 

@@ -35,19 +35,22 @@ internal static unsafe partial class Gemm
     {
         Debug.Assert(lanes <= Pitch);
         int lane = 0;
-        for (int wide = V.BlockVectors * V.Count; lane + wide <= lanes; lane += wide)
+        for (int vectors = V.BlockVectors; vectors > 1; vectors /= 2)
         {
-            int r = 0;
-            for (int count; (count = RowsOfBlock(rows - r)) > 1; r += count)
+            for (int wide = vectors * V.Count; lane + wide <= lanes; lane += wide)
             {
-                Wide<V>(count, a + (r * rowStride), rowStride, stepStride, b + lane, c + (r * Pitch) + lane, steps, accumulate);
-                TilePrefetch.Step(ahead);
-            }
-            for (; r < rows; r++)
-            {
-                for (int vector = lane; vector < lane + wide; vector += V.Count)
+                int r = 0;
+                for (int count; (count = RowsOfBlock(rows - r)) > 1; r += count)
                 {
-                    Block1x1<V>(a + (r * rowStride), rowStride, stepStride, b + vector, c + (r * Pitch) + vector, steps, accumulate);
+                    Wide<V>(vectors, count, a + (r * rowStride), rowStride, stepStride, b + lane, c + (r * Pitch) + lane, steps, accumulate);
+                    TilePrefetch.Step(ahead);
+                }
+                for (; r < rows; r++)
+                {
+                    for (int vector = lane; vector < lane + wide; vector += V.Count)
+                    {
+                        Block1x1<V>(a + (r * rowStride), rowStride, stepStride, b + vector, c + (r * Pitch) + vector, steps, accumulate);
+                    }
                 }
             }
         }
@@ -73,11 +76,11 @@ internal static unsafe partial class Gemm
     /// <summary>8 rows are better two blocks of 4 than one of 6 and two of 1; fewer than 4 go one by one.</summary>
     private static int RowsOfBlock(int rows) => rows is >= 6 and not 8 ? 6 : rows >= 4 ? 4 : 1;
 
-    /// <summary>6 or 4 rows by as many vectors as the registers allow.</summary>
-    private static void Wide<V>(int rows, float* a, nint rowStride, nint stepStride, float* b, float* c, int steps, bool accumulate)
+    /// <summary>6 or 4 rows by 4 or 2 vectors.</summary>
+    private static void Wide<V>(int vectors, int rows, float* a, nint rowStride, nint stepStride, float* b, float* c, int steps, bool accumulate)
         where V : struct, IVector<V>
     {
-        if (V.BlockVectors == 4)
+        if (vectors == 4)
         {
             if (rows == 6)
             {

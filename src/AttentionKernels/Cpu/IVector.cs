@@ -17,6 +17,12 @@ internal unsafe interface IVector<V>
 
     static abstract void Store(V value, float* target);
 
+    /// <summary>Stores to memory that will hardly be read, aligned to the vector, past the caches where the processor can; <see cref="StoreFence"/> must follow before another thread reads it.</summary>
+    static abstract void StoreStreaming(V value, float* target);
+
+    /// <summary>Makes streamed values visible to other threads.</summary>
+    static abstract void StoreFence();
+
     static abstract V Broadcast(float value);
 
     /// <summary>a * b + c, fused where the processor can.</summary>

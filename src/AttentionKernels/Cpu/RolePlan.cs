@@ -11,7 +11,7 @@ namespace AttentionKernels.Cpu;
 internal unsafe struct RolePlan
 {
     /// <summary>Rows that <see cref="Order"/> keeps together: the lanes of the widest vector.</summary>
-    private const int OrderGroup = 16;
+    public const int OrderGroup = 16;
 
     /// <summary>Bits of a speaker mask that can be set.</summary>
     private const int MaxSpeakers = 63;
@@ -32,10 +32,15 @@ internal unsafe struct RolePlan
     public int* SpokenIndex;
 
     /// <summary>
-    /// [B, S] the rows in the order in which blocks take them: each run gives full vectors of lanes, what is left of it shares one with what is left of its
-    /// neighbours. Without it most vectors hold the end of one utterance and the start of the next, and a tile's second product takes the keys of both.
+    /// [B, S + 32] the rows in the order in which blocks take them: each run gives full vectors of lanes, what is left of it shares one with what is left of the
+    /// next ones, U apart from the others. In the rows' own order most vectors would hold the end of one utterance and the start of the next, and a tile's second
+    /// product would take the keys of both. A shared vector stands where its first row does: its later rows come early, and no other row later than it
+    /// would, where a causal mask shows it more tiles than the rows beside it need.
     /// </summary>
     public int* Order;
+
+    /// <summary>[|U|] place of the row's output without the bias: vector * <see cref="OrderGroup"/> + lane, in vectors that hold rows of U.</summary>
+    public int* Slot;
 
     /// <summary>[|U|] query row.</summary>
     public int* SpokenRow;
@@ -94,8 +99,9 @@ internal unsafe struct RolePlan
         BoxedWeight = (float*)scratch.Take(tiles * BlockMemory.TileKeys * sizeof(float));
         BoxedPenalty = (float*)scratch.Take(tiles * BlockMemory.TileKeys * sizeof(float));
         SpokenIndex = (int*)scratch.Take(rows * sizeof(int));
-        Order = (int*)scratch.Take(rows * sizeof(int));
+        Order = (int*)scratch.Take((nuint)problem.Batch * (nuint)OrderLength(problem.QueryLength) * sizeof(int));
         SpokenRow = (int*)scratch.Take((nuint)spoken * sizeof(int));
+        Slot = (int*)scratch.Take((nuint)spoken * sizeof(int));
         Run = (int*)scratch.Take((nuint)spoken * sizeof(int));
         Aligned = (ulong*)scratch.Take(checked((nuint)runs * (nuint)Tiles * sizeof(ulong)));
         AlignedKeys = (int*)scratch.Take((nuint)runs * sizeof(int));
@@ -108,7 +114,7 @@ internal unsafe struct RolePlan
     /// <summary>Fills the arrays.</summary>
     public readonly void Fill(in AttentionProblem problem, in SocialBias bias)
     {
-        int spoken = 0, runs = 0;
+        int spoken = 0, runs = 0, vectors = 0;
         long* pairs = stackalloc long[MaxSpeakers];
         NativeMemory.Clear(SpeakerPairs, (nuint)problem.Batch * (nuint)bias.SpeakerCount * sizeof(long));
         for (int b = 0; b < problem.Batch; b++)
@@ -139,7 +145,7 @@ internal unsafe struct RolePlan
                 }
                 inRun = isSpoken;
             }
-            OrderRows(problem, b);
+            OrderRows(problem.QueryLength, b, ref vectors);
         }
         SpokenStart[problem.Batch] = spoken;
     }
@@ -189,11 +195,11 @@ internal unsafe struct RolePlan
         (AlignedKeys[run], SharedSpeakers[run]) = (count, (long)all);
     }
 
-    private readonly void OrderRows(in AttentionProblem problem, int b)
+    /// <summary>Fills <see cref="Order"/> and <see cref="Slot"/> of a batch element.</summary>
+    private readonly void OrderRows(int length, int b, ref int vectors)
     {
-        int length = problem.QueryLength, left = 0;
-        int* order = Order + ((long)b * length), index = SpokenIndex + ((long)b * length);
-        int* leftOver = stackalloc int[OrderGroup];
+        int* order = OrderOf(b, length), index = SpokenIndex + ((long)b * length);
+        int count = 0, spoken = -1, others = -1; // places taken, and where the next row goes that shares a vector
         for (int start = 0, end; start < length; start = end)
         {
             int run = RunOf(index[start]);
@@ -205,22 +211,57 @@ internal unsafe struct RolePlan
             {
                 for (int n = 0; n < OrderGroup; n++)
                 {
-                    *order++ = i + n;
+                    order[count++] = i + n;
                 }
             }
             for (; i < end; i++)
             {
-                leftOver[left++] = i;
-                if (left == OrderGroup)
+                ref int shared = ref run < 0 ? ref others : ref spoken;
+                if (shared < 0)
                 {
-                    new Span<int>(leftOver, left).CopyTo(new Span<int>(order, left));
-                    order += left;
-                    left = 0;
+                    shared = count;
+                    new Span<int>(order + count, OrderGroup).Fill(-1);
+                    count += OrderGroup;
                 }
+                order[shared++] = i;
+                shared = shared % OrderGroup == 0 ? -1 : shared;
             }
         }
-        new Span<int>(leftOver, left).CopyTo(new Span<int>(order, left));
+
+        // Vectors that did not get full take the last rows.
+        for (int place = 0; place < length; place++)
+        {
+            while (order[count - 1] < 0)
+            {
+                count--;
+            }
+            if (order[place] < 0)
+            {
+                order[place] = order[--count];
+            }
+        }
+
+        int last = -1;
+        for (int i = 0; i < length; i++)
+        {
+            int u = index[order[i]];
+            if (u >= 0)
+            {
+                vectors += i / OrderGroup == last ? 0 : 1;
+                last = i / OrderGroup;
+                Slot[u] = ((vectors - 1) * OrderGroup) + (i % OrderGroup);
+            }
+        }
     }
+
+    /// <summary>The rows of a batch element in their order.</summary>
+    public readonly int* OrderOf(int b, int length) => Order + (b * OrderLength(length));
+
+    /// <summary>Room for the rows, and two vectors that are not full.</summary>
+    private static long OrderLength(int length) => length + (2 * OrderGroup);
+
+    /// <summary>Vectors that hold the rows of U, at most: beside full ones a shared one, and one of other rows that takes the last rows.</summary>
+    public static int Vectors(int spoken, int batch) => (spoken / OrderGroup) + (2 * batch);
 
     /// <summary>Whether the bit of <paramref name="key"/> is set.</summary>
     public static bool Has(ulong* keys, int key) => ((keys[key / BlockMemory.TileKeys] >> (key % BlockMemory.TileKeys)) & 1) != 0;

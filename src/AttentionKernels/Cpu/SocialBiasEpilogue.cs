@@ -31,7 +31,7 @@ internal static unsafe class SocialBiasEpilogue
         }
         for (int u = first; !active && call->PlainOutput != null && u < end; u++)
         {
-            StorePlain(call, b, h, u);
+            StorePlain(call, b, h, u, (float*)workerMemory);
         }
         if (bias.Alignment != null)
         {
@@ -44,12 +44,16 @@ internal static unsafe class SocialBiasEpilogue
     }
 
     /// <summary>Replaces a row of the output.</summary>
-    private static void StorePlain(AttentionCall* call, int b, int h, int u)
+    private static void StorePlain(AttentionCall* call, int b, int h, int u, float* buffer)
     {
         int size = call->Problem.ValueHeadSize;
         TensorView output = call->Problem.Output;
-        float* plain = call->PlainOutput + ((((long)h * call->Spoken) + u) * size);
-        ElementRows.Narrow(output.Type, plain, output.Row(b, h, call->Plan.SpokenRow[u]), size);
+        float* plain = call->PlainRow(h, u);
+        for (int d = 0; d < size; d++)
+        {
+            buffer[d] = plain[d * RolePlan.OrderGroup];
+        }
+        ElementRows.Narrow(output.Type, buffer, output.Row(b, h, call->Plan.SpokenRow[u]), size);
     }
 
     /// <summary>Means over the rows that have an aligned key.</summary>

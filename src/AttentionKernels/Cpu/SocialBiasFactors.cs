@@ -99,7 +99,7 @@ internal unsafe struct SocialBiasFactors
             Vector256<double> max = split ? Vector256.Max(maxRest, maxAligned) : maxRest;
             _seen = ~Vector256.Equals(max, nothing);
             _max = Vector256.ConditionalSelect(_seen, max, Vector256<double>.Zero);
-            Vector256<double> rest = Vector256.Exp(maxRest - _max), aligned = split ? Vector256.Exp(maxAligned - _max) : rest;
+            Vector256<double> rest = Exp(maxRest - _max), aligned = split ? Exp(maxAligned - _max) : rest;
             Vector256<double> total = split ? (sumAligned * aligned) + (sumRest * rest) : sumRest * rest;
             _total = Vector256.ConditionalSelect(_seen, total, one);
             (RestFactor, AlignedFactor) = (rest / _total, aligned / _total);
@@ -111,7 +111,14 @@ internal unsafe struct SocialBiasFactors
             OfSeen((sumAligned * AlignedFactor) + (sumBoxed * RestFactor));
 
         /// <summary>Of a key with this logit, the bias included.</summary>
-        public Vector256<double> Probability(Vector256<double> logit) => OfSeen(Vector256.Exp(logit - _max) / _total);
+        public Vector256<double> Probability(Vector256<double> logit) => OfSeen(Exp(logit - _max) / _total);
+
+        /// <summary>e^x, 0 below e^-700. The library's exponential takes the lanes one by one where any is near underflow.</summary>
+        private static Vector256<double> Exp(Vector256<double> x)
+        {
+            Vector256<double> lowest = Vector256.Create(-700.0);
+            return Vector256.ConditionalSelect(Vector256.LessThan(x, lowest), Vector256<double>.Zero, Vector256.Exp(Vector256.Max(x, lowest)));
+        }
 
         private Vector256<double> OfSeen(Vector256<double> values) => Vector256.ConditionalSelect(_seen, values, Vector256<double>.Zero);
     }

@@ -20,6 +20,13 @@ internal unsafe struct Vector128F(Vector128<float> lane) : IVector<Vector128F>
     public static void Store(Vector128F value, float* target) => value.Lane.Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreStreaming(Vector128F value, float* target) => value.Lane.Store(target);
+
+    public static void StoreFence()
+    {
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128F Broadcast(float value) => new(Vector128.Create(value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -20,6 +20,12 @@ internal unsafe struct Vector256F(Vector256<float> lane) : IVector<Vector256F>
     public static void Store(Vector256F value, float* target) => value.Lane.Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreStreaming(Vector256F value, float* target) => value.Lane.StoreAlignedNonTemporal(target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreFence() => System.Runtime.Intrinsics.X86.Sse.StoreFence();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256F Broadcast(float value) => new(Vector256.Create(value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -20,6 +20,12 @@ internal unsafe struct Vector512F(Vector512<float> lane) : IVector<Vector512F>
     public static void Store(Vector512F value, float* target) => value.Lane.Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreStreaming(Vector512F value, float* target) => value.Lane.StoreAlignedNonTemporal(target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreFence() => System.Runtime.Intrinsics.X86.Sse.StoreFence();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512F Broadcast(float value) => new(Vector512.Create(value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -119,7 +119,7 @@ internal static unsafe partial class AttentionBlock<V>
     /// Which keys of a tile are computed for each group of lanes, into <see cref="BlockMemory.Seen"/>: all of them, or on the diagonal of a causal mask,
     /// where the early rows see half of the keys or fewer, those that any of its lanes sees. And which all of its lanes see.
     /// </summary>
-    /// <returns>Whether enough is left out to make up for products of one vector of lanes, which take about 1.4 times as long for what they do.</returns>
+    /// <returns>Whether enough is left out to make up for narrower products, which take longer for what they do.</returns>
     private static bool TrimTile(int key, int keys, bool masked, bool biased, in BlockMemory memory)
     {
         int seen = 0, groups = memory.Width / LaneGroup;
@@ -147,7 +147,7 @@ internal static unsafe partial class AttentionBlock<V>
             seen += Math.Max(0, to - from);
             (memory.WholeFrom[group], memory.WholeTo[group]) = biased || wholeFrom >= wholeTo ? (0, 0) : (wholeFrom, wholeTo);
         }
-        if (masked && seen * 10 <= keys * groups * 7)
+        if (masked && seen * 20 <= keys * groups * 17)
         {
             return true;
         }

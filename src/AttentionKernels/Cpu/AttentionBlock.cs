@@ -104,8 +104,9 @@ internal static unsafe partial class AttentionBlock<V>
                 (panel.Row[lanes], panel.Spoken[lanes]) = (i, -1);
                 if (call->Spoken > 0)
                 {
-                    panel.Row[lanes] = call->NeedsAligned ? call->Plan.OrderOf(b, problem.QueryLength)[i] : i;
-                    panel.Spoken[lanes] = call->Plan.SpokenIndex[((long)b * problem.QueryLength) + panel.Row[lanes]];
+                    long first = (long)b * problem.QueryLength;
+                    panel.Row[lanes] = call->NeedsAligned ? call->Plan.Order[first + i] : i;
+                    panel.Spoken[lanes] = call->Plan.SpokenIndex[first + panel.Row[lanes]];
                     spoken |= panel.Spoken[lanes] >= 0 ? 1ul << lanes : 0;
                 }
             }

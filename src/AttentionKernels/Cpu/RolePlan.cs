@@ -32,10 +32,9 @@ internal unsafe struct RolePlan
     public int* SpokenIndex;
 
     /// <summary>
-    /// [B, S + 32] the rows in the order in which blocks take them: each run gives full vectors of lanes, what is left of it shares one with what is left of the
-    /// next ones, U apart from the others. In the rows' own order most vectors would hold the end of one utterance and the start of the next, and a tile's second
-    /// product would take the keys of both. A shared vector stands where its first row does: its later rows come early, and no other row later than it
-    /// would, where a causal mask shows it more tiles than the rows beside it need.
+    /// [B, S] the rows in the order in which blocks take them: each run gives full vectors of lanes, what is left of it waits until it fills one with what is left of
+    /// later ones, U apart from the others. In the rows' own order most vectors would hold the end of one utterance and the start of the next, and a tile's second
+    /// product would take the keys of both. Waiting is cheaper than going ahead: with a causal mask a late row in an early vector shows it all tiles up to its own.
     /// </summary>
     public int* Order;
 
@@ -99,7 +98,7 @@ internal unsafe struct RolePlan
         BoxedWeight = (float*)scratch.Take(tiles * BlockMemory.TileKeys * sizeof(float));
         BoxedPenalty = (float*)scratch.Take(tiles * BlockMemory.TileKeys * sizeof(float));
         SpokenIndex = (int*)scratch.Take(rows * sizeof(int));
-        Order = (int*)scratch.Take((nuint)problem.Batch * (nuint)OrderLength(problem.QueryLength) * sizeof(int));
+        Order = (int*)scratch.Take(rows * sizeof(int));
         SpokenRow = (int*)scratch.Take((nuint)spoken * sizeof(int));
         Slot = (int*)scratch.Take((nuint)spoken * sizeof(int));
         Run = (int*)scratch.Take((nuint)spoken * sizeof(int));
@@ -198,11 +197,13 @@ internal unsafe struct RolePlan
     /// <summary>Fills <see cref="Order"/> and <see cref="Slot"/> of a batch element.</summary>
     private readonly void OrderRows(int length, int b, ref int vectors)
     {
-        int* order = OrderOf(b, length), index = SpokenIndex + ((long)b * length);
-        int count = 0, spoken = -1, others = -1; // places taken, and where the next row goes that shares a vector
+        int* order = Order + ((long)b * length), next = order, index = SpokenIndex + ((long)b * length);
+        int* shared = stackalloc int[2 * OrderGroup]; // rows that wait for a vector: of U, of others
+        int* waiting = stackalloc int[2];
+        (waiting[0], waiting[1]) = (0, 0);
         for (int start = 0, end; start < length; start = end)
         {
-            int run = RunOf(index[start]);
+            int run = RunOf(index[start]), kind = run < 0 ? 1 : 0;
             for (end = start + 1; end < length && RunOf(index[end]) == run; end++)
             {
             }
@@ -211,35 +212,20 @@ internal unsafe struct RolePlan
             {
                 for (int n = 0; n < OrderGroup; n++)
                 {
-                    order[count++] = i + n;
+                    *next++ = i + n;
                 }
             }
             for (; i < end; i++)
             {
-                ref int shared = ref run < 0 ? ref others : ref spoken;
-                if (shared < 0)
+                shared[(kind * OrderGroup) + waiting[kind]++] = i;
+                if (waiting[kind] == OrderGroup)
                 {
-                    shared = count;
-                    new Span<int>(order + count, OrderGroup).Fill(-1);
-                    count += OrderGroup;
+                    Take(kind);
                 }
-                order[shared++] = i;
-                shared = shared % OrderGroup == 0 ? -1 : shared;
             }
         }
-
-        // Vectors that did not get full take the last rows.
-        for (int place = 0; place < length; place++)
-        {
-            while (order[count - 1] < 0)
-            {
-                count--;
-            }
-            if (order[place] < 0)
-            {
-                order[place] = order[--count];
-            }
-        }
+        Take(0);
+        Take(1);
 
         int last = -1;
         for (int i = 0; i < length; i++)
@@ -252,16 +238,19 @@ internal unsafe struct RolePlan
                 Slot[u] = ((vectors - 1) * OrderGroup) + (i % OrderGroup);
             }
         }
+
+        void Take(int kind)
+        {
+            for (int n = 0; n < waiting[kind]; n++)
+            {
+                *next++ = shared[(kind * OrderGroup) + n];
+            }
+            waiting[kind] = 0;
+        }
     }
 
-    /// <summary>The rows of a batch element in their order.</summary>
-    public readonly int* OrderOf(int b, int length) => Order + (b * OrderLength(length));
-
-    /// <summary>Room for the rows, and two vectors that are not full.</summary>
-    private static long OrderLength(int length) => length + (2 * OrderGroup);
-
-    /// <summary>Vectors that hold the rows of U, at most: beside full ones a shared one, and one of other rows that takes the last rows.</summary>
-    public static int Vectors(int spoken, int batch) => (spoken / OrderGroup) + (2 * batch);
+    /// <summary>Vectors that hold the rows of U, at most: full ones, and in each batch element one that is not.</summary>
+    public static int Vectors(int spoken, int batch) => (spoken / OrderGroup) + batch;
 
     /// <summary>Whether the bit of <paramref name="key"/> is set.</summary>
     public static bool Has(ulong* keys, int key) => ((keys[key / BlockMemory.TileKeys] >> (key % BlockMemory.TileKeys)) & 1) != 0;

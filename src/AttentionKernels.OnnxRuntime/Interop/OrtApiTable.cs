@@ -33,6 +33,7 @@ internal readonly unsafe struct OrtApiTable
     [FieldOffset(8 * 25)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, int, Status*> SetInterOpNumThreads;
     [FieldOffset(8 * 130)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, byte*, byte*, Status*> AddSessionConfigEntry;
     [FieldOffset(8 * 237)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, byte*, int*, Status*> HasSessionConfigEntry;
+    [FieldOffset(8 * 238)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, byte*, byte*, nuint*, Status*> GetSessionConfigEntry;
     [FieldOffset(8 * 100)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, void> ReleaseSessionOptions;
 
     // Custom op domains

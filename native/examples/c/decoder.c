@@ -24,9 +24,10 @@ void runtime_open(runtime *ort, const char *path)
     }
     const OrtApiBase *(*get_base)(void);
     memcpy(&get_base, &symbol, sizeof get_base);
-    const OrtApi *api = ort->api = get_base()->GetApi(ORT_API_VERSION);
+    ort->base = get_base();
+    const OrtApi *api = ort->api = ort->base->GetApi(ORT_API_VERSION);
     if (api == NULL) {
-        fprintf(stderr, "ONNX Runtime %s is too old, expected 1.%d or later\n", get_base()->GetVersionString(), ORT_API_VERSION);
+        fprintf(stderr, "ONNX Runtime %s is too old, expected 1.%d or later\n", ort->base->GetVersionString(), ORT_API_VERSION);
         exit(1);
     }
     check(ort, ort_create_env(ORT_LOG_ERROR, "decoder", &ort->env));
@@ -100,13 +101,17 @@ void decoder_open(decoder *decoder, const runtime *ort, const char *library, con
 {
     const OrtApi *api = ort->api;
     OrtSessionOptions *options;
-    decoder->ort = ort;
     check(ort, ort_create_session_options(&options));
+    check(ort, ort_add_session_config_entry(options, "attention_kernels.override", override));
+    check(ort, ort_register_custom_ops_library(options, library));
+    decoder_open_with(decoder, ort, options, model, tokens);
+}
+
+void decoder_open_with(decoder *decoder, const runtime *ort, OrtSessionOptions *options, const char *model, int64_t tokens)
+{
+    const OrtApi *api = ort->api;
+    decoder->ort = ort;
     check(ort, ort_set_intra_op_threads(options, 1));
-    if (library != NULL) {
-        check(ort, ort_add_session_config_entry(options, "attention_kernels.override", override));
-        check(ort, ort_register_custom_ops_library(options, library));
-    }
     check(ort, ort_create_session(ort->env, model, options, &decoder->session));
     ort_release_session_options(options);
     check(ort, ort_input_count(decoder->session, &decoder->inputs));

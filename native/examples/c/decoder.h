@@ -8,6 +8,7 @@
 
 /* ONNX Runtime in this process. */
 typedef struct runtime {
+    const OrtApiBase *base;
     const OrtApi *api;
     OrtEnv *env;
     OrtMemoryInfo *memory;
@@ -32,10 +33,13 @@ void runtime_open(runtime *ort, const char *path);
 void runtime_close(runtime *ort);
 
 /*
- * Makes a session with the custom-op library at the path given (null: without), overriding the operators named, on one thread. Embeddings are random numbers that depend on
+ * Makes a session with the custom-op library at the path given, overriding the operators named, on one thread. Embeddings are random numbers that depend on
  * nothing: no language is in them.
  */
 void decoder_open(decoder *decoder, const runtime *ort, const char *library, const char *override, const char *model, int64_t tokens);
+
+/* As above, with options of your own, which it releases. */
+void decoder_open_with(decoder *decoder, const runtime *ort, OrtSessionOptions *options, const char *model, int64_t tokens);
 
 /* Runs the prompt and copies the logits, count floats, which the caller frees. Any number of threads may run at once. */
 float *decoder_run(const decoder *decoder, size_t *count);

@@ -29,7 +29,7 @@ public sealed class NativeExampleTests(NativeBuild build)
     }
 
     /// <summary>
-    /// Memory errors and leaks: under valgrind where it is installed, else with the example's and the entry's C compiled with AddressSanitizer. Suppressed is what ld.so and
+    /// Memory errors and leaks under valgrind where it is installed, else memory errors with the program's own C compiled with AddressSanitizer. Suppressed is what ld.so and
     /// ONNX Runtime do by themselves. Valgrind has no AVX-512, so that this is the AVX2 image.
     /// </summary>
     [Theory]
@@ -51,7 +51,8 @@ public sealed class NativeExampleTests(NativeBuild build)
         build.Compile(
             "-std=c11", "-D_DEFAULT_SOURCE", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", source, Path.Combine(Examples, "c", "decoder.c"), build.Library,
             $"-Wl,-rpath,{Path.GetDirectoryName(build.Library)}", "-o", sanitized, "-pthread", "-ldl", "-lm").Succeeded();
-        ChildProcess.Run(sanitized, arguments, variables => variables["LSAN_OPTIONS"] = $"suppressions={Path.Combine(NativeBuild.Root, "tests", "AttentionKernels.Tests", "Native", "lsan.supp")}").Succeeded();
+// Leaks are not looked for: it takes what the .NET heap alone points to for leaked.
+        ChildProcess.Run(sanitized, arguments, variables => variables["ASAN_OPTIONS"] = "detect_leaks=0").Succeeded();
     }
 
     /// <summary>The module's part that needs no ONNX Runtime; the rest of the example needs Python's package of it.</summary>

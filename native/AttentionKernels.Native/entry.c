@@ -4,10 +4,13 @@
  * The ahead-of-time compiler inlines the instructions of one set only, and its code ends the process where they are missing. The library therefore holds the same C# program
  * three times (images.targets), each image with a runtime of its own, of which exactly one ever starts: at the first call, not when the library is loaded.
  */
+#define _POSIX_C_SOURCE 200809L /* sigaction */
+
 #include "attention_kernels.h"
 #include "processor.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +63,8 @@ static enum processor_level wanted_level(void)
 static void choose(void)
 {
     enum processor_level has = processor_level(), wanted = wanted_level();
+    struct sigaction on_broken_pipe; /* a starting .NET runtime ignores it for its sockets, of which there are none; the host's choice comes back */
+    sigaction(SIGPIPE, NULL, &on_broken_pipe);
     switch (has < wanted ? has : wanted) {
     case PROCESSOR_AVX512:
         started = image_avx512(text_of_thread, TEXT_BYTES);
@@ -73,6 +78,7 @@ static void choose(void)
     case PROCESSOR_TOO_OLD:
         break;
     }
+    sigaction(SIGPIPE, &on_broken_pipe, NULL);
 }
 
 /* Null where the processor is too old for every image. */

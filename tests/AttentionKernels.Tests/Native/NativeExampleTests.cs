@@ -51,7 +51,7 @@ public sealed class NativeExampleTests(NativeBuild build)
         build.Compile(
             "-std=c11", "-D_DEFAULT_SOURCE", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", source, Path.Combine(Examples, "c", "decoder.c"), build.Library,
             $"-Wl,-rpath,{Path.GetDirectoryName(build.Library)}", "-o", sanitized, "-pthread", "-ldl", "-lm").Succeeded();
-// Leaks are not looked for: it takes what the .NET heap alone points to for leaked.
+        // Leaks are not looked for: it takes what the .NET heap alone points to for leaked.
         ChildProcess.Run(sanitized, arguments, variables => variables["ASAN_OPTIONS"] = "detect_leaks=0").Succeeded();
     }
 

@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #define ARGUMENT ATTENTION_KERNELS_INVALID_ARGUMENT
@@ -221,6 +222,7 @@ static void concurrent_calls(void)
 int main(void)
 {
     roles = clip_roles(&tokens);
+    signal(SIGPIPE, SIG_DFL);
     EXPECT(strcmp(attention_kernels_version(), "") != 0);
     EXPECT(attention_kernels_abi_version() == ATTENTION_KERNELS_ABI_VERSION);
     EXPECT(attention_kernels_last_error()[0] == 0);
@@ -230,5 +232,6 @@ int main(void)
     states();
     threads();
     concurrent_calls();
+    EXPECT(signal(SIGPIPE, SIG_IGN) == SIG_DFL); /* as it was */
     return failures;
 }

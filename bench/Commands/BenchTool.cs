@@ -26,9 +26,11 @@ internal static class BenchTool
             + "  dotnet run -c Release --project bench -- compare --quick\n"
             + "  dotnet run -c Release --project bench -- compare --json bench/results/compare.json\n"
             + "  dotnet run -c Release --project bench -- compare --filter \"28:4x128 S=1024\" --threads 1\n"
+            + "  dotnet run -c Release --project bench -- native\n"
             + "  dotnet run -c Release --project bench -- suites --list flat")
         {
             CompareCommand.Create(output, error),
+            NativeCommand.Create(output, error),
             SuitesCommand.Create(),
         };
         ParseResult parsed = root.Parse(arguments.Length == 0 ? ["--help"] : arguments);
@@ -38,7 +40,7 @@ internal static class BenchTool
             {
                 error.WriteLine($"bench: {message}");
             }
-            error.WriteLine("Try 'compare --help' or 'suites --help'.");
+            error.WriteLine("Try 'compare --help', 'native --help' or 'suites --help'.");
             return Usage;
         }
         try

@@ -19,8 +19,9 @@ internal sealed unsafe class NodeSession : IDisposable
     /// <param name="node">Its tensors must outlive the session.</param>
     /// <param name="threads">Intra-op threads.</param>
     /// <param name="profilePrefix">Where the session writes a profile; null: it writes none.</param>
+    /// <param name="nativeLibrary">Path of the native library whose operators the session has; null: those of this process.</param>
     /// <exception cref="OrtException">ONNX Runtime refuses the node.</exception>
-    public NodeSession(AttentionNode node, int threads, string? profilePrefix = null)
+    public NodeSession(AttentionNode node, int threads, string? profilePrefix = null, string? nativeLibrary = null)
     {
         Node = node;
         using OrtSessionOptions options = new() { IntraOpThreads = threads, LogSeverity = OrtLogSeverity.Fatal };
@@ -30,7 +31,11 @@ internal sealed unsafe class NodeSession : IDisposable
         {
             options.ProfilePrefix = profilePrefix;
         }
-        if (node.Domain == AttentionKernelsOps.Domain || node.Overridden)
+        if (nativeLibrary != null)
+        {
+            options.RegisterLibrary(nativeLibrary);
+        }
+        else if (node.Domain == AttentionKernelsOps.Domain || node.Overridden)
         {
             AttentionKernelsOps.Register(options, node.Overridden ? AttentionOverrides.All : AttentionOverrides.None);
         }

@@ -29,7 +29,9 @@ public static unsafe class AttentionKernelsOps
     private const string RegisteredKey = "ai.attentionkernels.registered";
 
     private static readonly Lock Gate = new();
-    private static OrtDomain? _domain;
+
+    // A domain belongs to the ONNX Runtime that made it, and a process may have loaded several (two Python packages, say).
+    private static readonly Dictionary<OrtApi, OrtDomain> Domains = [];
 
     /// <summary>Every operator, one entry for each element type.</summary>
     internal static IReadOnlyList<CustomOp> Ops { get; } =
@@ -81,8 +83,17 @@ public static unsafe class AttentionKernelsOps
         {
             throw new ArgumentOutOfRangeException(nameof(overrides), overrides, $"expected flags of {AttentionOverrides.All}");
         }
-        OrtApi api = OrtApi.Default;
-        SessionOptions* options = (SessionOptions*)sessionOptions;
+        Register(OrtApi.Default, (SessionOptions*)sessionOptions, overrides);
+    }
+
+    /// <summary>Registers the operators with session options of any ONNX Runtime of this process.</summary>
+    /// <param name="api">The one that made the options.</param>
+    /// <param name="options">Not null; valid during the call.</param>
+    /// <param name="overrides">Operators to replace, named flags only.</param>
+    /// <exception cref="InvalidOperationException">The operators are registered with these options already.</exception>
+    /// <exception cref="OrtException">ONNX Runtime refuses.</exception>
+    internal static void Register(OrtApi api, SessionOptions* options, AttentionOverrides overrides)
+    {
         using NativeText key = NativeText.Utf8(RegisteredKey);
         int registered;
         api.Check(api.Table->HasSessionConfigEntry(options, key.Pointer, &registered));
@@ -103,7 +114,12 @@ public static unsafe class AttentionKernelsOps
     {
         lock (Gate)
         {
-            return _domain ??= new OrtDomain(api, Domain, Ops);
+            if (!Domains.TryGetValue(api, out OrtDomain? domain))
+            {
+                domain = new OrtDomain(api, Domain, Ops);
+                Domains.Add(api, domain);
+            }
+            return domain;
         }
     }
 }

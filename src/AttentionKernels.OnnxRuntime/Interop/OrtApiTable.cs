@@ -33,6 +33,7 @@ internal readonly unsafe struct OrtApiTable
     [FieldOffset(8 * 25)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, int, Status*> SetInterOpNumThreads;
     [FieldOffset(8 * 130)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, byte*, byte*, Status*> AddSessionConfigEntry;
     [FieldOffset(8 * 237)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, byte*, int*, Status*> HasSessionConfigEntry;
+    [FieldOffset(8 * 238)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, byte*, byte*, nuint*, Status*> GetSessionConfigEntry;
     [FieldOffset(8 * 100)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, void> ReleaseSessionOptions;
 
     // Custom op domains
@@ -40,6 +41,7 @@ internal readonly unsafe struct OrtApiTable
     [FieldOffset(8 * 27)] public readonly delegate* unmanaged[Cdecl]<Domain*, OrtCustomOp*, Status*> CustomOpDomainAdd;
     [FieldOffset(8 * 28)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, Domain*, Status*> AddCustomOpDomain;
     [FieldOffset(8 * 101)] public readonly delegate* unmanaged[Cdecl]<Domain*, void> ReleaseCustomOpDomain;
+    [FieldOffset(8 * 228)] public readonly delegate* unmanaged[Cdecl]<SessionOptions*, void*, Status*> RegisterCustomOpsLibrary;
 
     // Session
     [FieldOffset(8 * 7)] public readonly delegate* unmanaged[Cdecl]<Env*, void*, SessionOptions*, Session**, Status*> CreateSession;

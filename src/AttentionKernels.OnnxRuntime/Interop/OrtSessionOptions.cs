@@ -89,6 +89,15 @@ internal sealed unsafe class OrtSessionOptions : SafeHandle
         _api.Check(_api.Table->AddSessionConfigEntry((SessionOptions*)use.Pointer, nativeKey.Pointer, nativeValue.Pointer));
     }
 
+    /// <summary>Loads a library of custom ops by its path and lets it register them; ONNX Runtime unloads it with the last session.</summary>
+    /// <exception cref="OrtException">It cannot be loaded, or refuses.</exception>
+    public void RegisterLibrary(string path)
+    {
+        using HandleUse use = new(this);
+        using NativeText text = NativeText.Path(path);
+        _api.Check(_api.Table->RegisterCustomOpsLibrary((SessionOptions*)use.Pointer, text.Pointer));
+    }
+
     protected override bool ReleaseHandle()
     {
         _api.Table->ReleaseSessionOptions((SessionOptions*)handle);

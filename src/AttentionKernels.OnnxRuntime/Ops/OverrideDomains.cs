@@ -12,8 +12,8 @@ internal static class OverrideDomains
 
     private static readonly Lock Gate = new();
 
-    // A session points to its domains, so that they live as long as the process: at most four.
-    private static readonly Dictionary<AttentionOverrides, OrtDomain> Domains = [];
+    // A session points to its domains, so that they live as long as the process: at most four for each ONNX Runtime.
+    private static readonly Dictionary<(OrtApi Api, AttentionOverrides Part), OrtDomain> Domains = [];
 
     /// <summary>The domains that a choice needs.</summary>
     public static IEnumerable<OrtDomain> For(OrtApi api, AttentionOverrides overrides) =>
@@ -35,9 +35,9 @@ internal static class OverrideDomains
         }
         lock (Gate)
         {
-            if (!Domains.TryGetValue(part, out OrtDomain? domain))
+            if (!Domains.TryGetValue((api, part), out OrtDomain? domain))
             {
-                domain = Domains[part] = new OrtDomain(api, name, OpsOf(part));
+                domain = Domains[(api, part)] = new OrtDomain(api, name, OpsOf(part));
             }
             return [domain];
         }

@@ -1,11 +1,10 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using AttentionKernels.Scenes;
 
 namespace AttentionKernels.OnnxRuntime.Steering;
 
 /// <summary>Roles of the tokens of a batch, copied and checked once. Immutable: any number of scopes on any threads may share one.</summary>
-public sealed unsafe class SteeringRoles
+public sealed unsafe partial class SteeringRoles
 {
     private const int MaxSpeakers = 63;
 
@@ -54,13 +53,6 @@ public sealed unsafe class SteeringRoles
         Frames = (int*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_frames)),
         Length = Length,
     };
-
-    /// <summary>Roles of one scene, B = 1.</summary>
-    public static SteeringRoles From(SceneTokens tokens)
-    {
-        ArgumentNullException.ThrowIfNull(tokens);
-        return new SteeringRoles(1, tokens.Modality, tokens.Speakers, tokens.Frames);
-    }
 
     /// <summary>The first <paramref name="length"/> tokens of each batch element; tokens beyond the end are generated text of nobody.</summary>
     internal SteeringRoles Resize(int length)

@@ -31,6 +31,16 @@ internal sealed class DecoderSession : IDisposable
         _session = create(options);
     }
 
+    /// <summary>A session of the decoder as built, whose attention a native library computes.</summary>
+    public DecoderSession(DecoderConfig config, string nativeLibrary)
+    {
+        _config = config;
+        using OrtSessionOptions options = new() { IntraOpThreads = 2 };
+        options.AddConfigEntry("attention_kernels.override", "all");
+        options.RegisterLibrary(nativeLibrary);
+        _session = new OrtSession(DecoderGraphBuilder.Build(config), options);
+    }
+
     /// <summary>Names of the inputs and outputs as ONNX Runtime sees them.</summary>
     public (string[] Inputs, string[] Outputs) Names => ([.. _session.Inputs.Select(i => i.Name)], [.. _session.Outputs.Select(o => o.Name)]);
 

@@ -287,31 +287,7 @@ internal static unsafe partial class AttentionBlock<V>
     }
 
     /// <summary>Whether all values of a tile are finite; found out once for all panels. Keys that none of a panel's rows sees count, too: it only costs time.</summary>
-    private static bool IsFinite(KeyTile* tile, int size) => tile->IsFinite ??= AllFinite(tile->Value, tile->ValueStride, tile->Keys, size);
-
-    private static bool AllFinite(float* rows, nint stride, int count, int size)
-    {
-        V infinity = V.Broadcast(float.PositiveInfinity);
-        for (int n = 0; n < count; n++, rows += stride)
-        {
-            int d = 0;
-            for (; d + V.Count <= size; d += V.Count)
-            {
-                if (!V.All(V.LessThan(V.Abs(V.Load(rows + d)), infinity)))
-                {
-                    return false;
-                }
-            }
-            for (; d < size; d++)
-            {
-                if (!float.IsFinite(rows[d]))
-                {
-                    return false;
-                }
-            }
-        }
-        return true;
-    }
+    private static bool IsFinite(KeyTile* tile, int size) => tile->IsFinite ??= FiniteRows.All<V>(tile->Value, tile->ValueStride, tile->Keys, size);
 
     /// <summary>O^T += V^T P^T of a trimmed tile.</summary>
     private static void AddTrimmedValues(KeyTile* tile, int size, int keys, in BlockMemory memory)

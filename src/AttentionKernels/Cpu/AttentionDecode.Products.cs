@@ -122,7 +122,7 @@ internal static unsafe partial class AttentionDecode<V>
             {
                 ElementRows.Widen(problem.Value.Type, problem.Value.Row(rows.Batch, rows.KvHead, key + n), v + (n * stride), size);
             }
-            bool finite = !check || AllFinite(v, stride, keys, size);
+            bool finite = !check || FiniteRows.All<V>(v, stride, keys, size);
             AddRows(rows, v, stride, memory.Scores + (key - start), keys, size, finite, memory.Output, memory.OutputStride);
             if (anyAligned)
             {
@@ -235,29 +235,5 @@ internal static unsafe partial class AttentionDecode<V>
         {
             output[d] += p * v[d];
         }
-    }
-
-    private static bool AllFinite(float* rows, nint stride, int count, int size)
-    {
-        V infinity = V.Broadcast(float.PositiveInfinity);
-        for (int n = 0; n < count; n++, rows += stride)
-        {
-            int d = 0;
-            for (; d + V.Count <= size; d += V.Count)
-            {
-                if (!V.All(V.LessThan(V.Abs(V.Load(rows + d)), infinity)))
-                {
-                    return false;
-                }
-            }
-            for (; d < size; d++)
-            {
-                if (!float.IsFinite(rows[d]))
-                {
-                    return false;
-                }
-            }
-        }
-        return true;
     }
 }

@@ -83,4 +83,80 @@ public sealed unsafe class GemmTests
             return (lanes + V.Count - 1) / V.Count * V.Count;
         }
     }
+
+    /// <summary>Groups with their own steps, none among them, and rows that fill no block.</summary>
+    [Theory]
+    [MemberData(nameof(Sets))]
+    public void Selected_Product_Is_The_Naive_One_Over_The_Selected_Steps(InstructionSet set)
+    {
+        Random random = new(2);
+        foreach (int rows in (int[])[0, 1, 7, 8, 9, 16, 23, 31, 64])
+        {
+            for (int repeat = 0; repeat < 10; repeat++)
+            {
+                CheckSelected(rows, set, random);
+            }
+        }
+    }
+
+    private static void CheckSelected(int rows, InstructionSet set, Random random)
+    {
+        const int Steps = 64;
+        int width = set switch { InstructionSet.Avx512 => 16, InstructionSet.Avx2 => 8, _ => 4 }, groups = random.Next(1, (Gemm.Pitch / width) + 1);
+        int stride = rows + 3;
+        string repro = $"rows {rows}, groups {groups}";
+        using GuardedBuffer a = new((long)Steps * stride * sizeof(float)), c = new((long)Math.Max(rows, 1) * Gemm.Pitch * sizeof(float));
+        using GuardedBuffer b = new((long)Steps * Gemm.Pitch * sizeof(float));
+        foreach (GuardedBuffer buffer in (GuardedBuffer[])[a, b, c])
+        {
+            foreach (ref float x in buffer.Span<float>())
+            {
+                x = random.Next(-9, 10);
+            }
+        }
+        float[] before = c.Span<float>().ToArray();
+        float* pa = (float*)a.Data, pb = (float*)b.Data, pc = (float*)c.Data;
+        ulong[] steps = [.. Enumerable.Range(0, groups).Select(_ => (ulong)random.NextInt64() & (ulong)random.NextInt64() & (random.Next(4) == 0 ? 0 : ulong.MaxValue))];
+        float** starts = stackalloc float*[groups];
+        for (int group = 0; group < groups; group++)
+        {
+            starts[group] = pb + (group * width);
+        }
+        fixed (ulong* selected = steps)
+        {
+            switch (set)
+            {
+                case InstructionSet.Avx512:
+                    Gemm.AddSelected<Vector512F>(pa, stride, selected, starts, pc, rows, groups);
+                    break;
+                case InstructionSet.Avx2:
+                    Gemm.AddSelected<Vector256F>(pa, stride, selected, starts, pc, rows, groups);
+                    break;
+                default:
+                    Gemm.AddSelected<Vector128F>(pa, stride, selected, starts, pc, rows, groups);
+                    break;
+            }
+        }
+        for (int r = 0; r < rows; r++)
+        {
+            for (int lane = 0; lane < Gemm.Pitch; lane++)
+            {
+                float sum = before[(r * Gemm.Pitch) + lane];
+                for (int k = 0, i = 0; k < Steps && lane < groups * width; k++)
+                {
+                    if (((steps[lane / width] >> k) & 1) != 0)
+                    {
+                        sum += pa[(k * stride) + r] * pb[(i++ * Gemm.Pitch) + lane];
+                    }
+                }
+                if (pc[(r * Gemm.Pitch) + lane] != sum)
+                {
+                    Assert.Fail($"c[{r},{lane}] is {pc[(r * Gemm.Pitch) + lane]}, expected {sum}; {repro}");
+                }
+            }
+        }
+        a.CheckMargins("a", repro);
+        b.CheckMargins("b", repro);
+        c.CheckMargins("c", repro);
+    }
 }

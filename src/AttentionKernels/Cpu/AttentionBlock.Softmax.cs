@@ -65,102 +65,104 @@ internal static unsafe partial class AttentionBlock<V>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void SoftmaxClasses(AttentionCall* call, int b, int key, int lane, in BlockMemory memory)
     {
-        ulong seen = memory.Seen[lane / LaneGroup];
+        int group = lane / LaneGroup;
+        ulong seen = memory.Seen[group], alignedKeys = memory.Split ? memory.AlignedKeys[group] : 0;
+        V.Store(V.Broadcast(1f), memory.AlignedCorrection + lane);
         if (seen == 0)
         {
             V.Store(V.Broadcast(1f), memory.Correction + lane);
             return;
         }
-        int group = lane / LaneGroup, from = BitOperations.TrailingZeroCount(seen), count = BitOperations.PopCount(seen);
+        int from = BitOperations.TrailingZeroCount(seen), count = BitOperations.PopCount(seen);
         bool hides = memory.WholeTo[group] - memory.WholeFrom[group] != count;
         long first = ((long)b * call->Plan.Tiles * BlockMemory.TileKeys) + key + from;
         float* weight = call->Plan.BoxedWeight + first, penalty = call->Plan.BoxedPenalty + first;
-        ulong alignedKeys = memory.Split ? memory.AlignedKeys[lane / LaneGroup] : 0, whole = memory.WholeKeys[lane / LaneGroup];
         V hidden = V.Broadcast(float.NegativeInfinity), unseen = V.Broadcast(-0f);
         float* tile = memory.Scores + lane, scores = tile + (from * Pitch), end = scores + (count * Pitch);
         if (alignedKeys != 0)
         {
-            // Aligned logits move out of the tile, and leave -inf behind.
-            float* aligned = memory.AlignedScores + lane, alignedEnd = aligned;
-            V maxAligned = V.Load(memory.MaxAligned + lane), largest = hidden;
-            for (ulong set = alignedKeys; set != 0; set &= set - 1, alignedEnd += Pitch)
+            SoftmaxAligned(alignedKeys, hides, tile, lane, memory);
+        }
+
+        V a = hidden, c = hidden, boxedA = V.Load(memory.MaxBoxed + lane), boxedC = boxedA;
+        float* s = scores;
+        for (; s + Pitch < end; s += 2 * Pitch, penalty += 2)
+        {
+            V x = V.Load(s), y = V.Load(s + Pitch);
+            a = V.Max(a, x);
+            c = V.Max(c, y);
+            boxedA = V.Max(boxedA, V.Add(x, V.Broadcast(penalty[0])));
+            boxedC = V.Max(boxedC, V.Add(y, V.Broadcast(penalty[1])));
+        }
+        if (s < end)
+        {
+            V x = V.Load(s);
+            a = V.Max(a, x);
+            boxedA = V.Max(boxedA, V.Add(x, V.Broadcast(penalty[0])));
+        }
+        V old = V.Load(memory.Max + lane), max = Raise(old, V.Max(a, c)), shift = Shift(max), correction = Correction(old, shift);
+        V sum = V.Broadcast(0f), sumBoxed = sum;
+        if (hides)
+        {
+            for (s = scores; s < end; s += Pitch, weight++)
             {
-                int n = BitOperations.TrailingZeroCount(set);
-                V s = V.Load(tile + (n * Pitch)), rest = hidden;
-                if (((whole >> n) & 1) == 0)
-                {
-                    V isAligned = V.Lanes(memory.Aligned[n] >> lane);
-                    (s, rest) = (V.Select(isAligned, s, hidden), V.Select(isAligned, hidden, s));
-                }
-                largest = V.Max(largest, s);
-                V.Store(s, alignedEnd);
-                V.Store(rest, tile + (n * Pitch));
+                V p = MarkedExp(V.Load(s), shift);
+                sum = V.Add(sum, p);
+                V.AccumulateBroadcast(weight, p, ref sumBoxed);
+                V.Store(p, s);
             }
-            V old = V.Load(memory.BaseAligned + lane), max = Raise(old, largest), shift = Shift(max);
-            V correction = Correction(old, shift);
-            V sum = V.Broadcast(0f);
-            Exponentials(hides || whole != alignedKeys, aligned, alignedEnd, shift, ref sum);
-            V.Store(correction, memory.AlignedCorrection + lane);
-            V.Store(V.MultiplyAdd(V.Load(memory.SumAligned + lane), correction, sum), memory.SumAligned + lane);
-            V.Store(max, memory.BaseAligned + lane);
-            V.Store(V.Max(maxAligned, largest), memory.MaxAligned + lane);
         }
         else
         {
-            V.Store(V.Broadcast(1f), memory.AlignedCorrection + lane);
+            for (s = scores; s < end; s += Pitch, weight++)
+            {
+                V p = VectorMath.Exp(V.Subtract(V.Load(s), shift));
+                sum = V.Add(sum, p);
+                V.AccumulateBroadcast(weight, p, ref sumBoxed);
+                V.Store(p, s);
+            }
         }
+        V.Store(correction, memory.Correction + lane);
+        V.Store(V.MultiplyAdd(V.Load(memory.Sum + lane), correction, sum), memory.Sum + lane);
+        V.Store(V.MultiplyAdd(V.Load(memory.SumBoxed + lane), correction, sumBoxed), memory.SumBoxed + lane);
+        V.Store(max, memory.Max + lane);
+        V.Store(V.Max(boxedA, boxedC), memory.MaxBoxed + lane);
 
-        {
-            V a = hidden, c = hidden, boxedA = V.Load(memory.MaxBoxed + lane), boxedC = boxedA;
-            float* s = scores;
-            for (; s + Pitch < end; s += 2 * Pitch, penalty += 2)
-            {
-                V x = V.Load(s), y = V.Load(s + Pitch);
-                a = V.Max(a, x);
-                c = V.Max(c, y);
-                boxedA = V.Max(boxedA, V.Add(x, V.Broadcast(penalty[0])));
-                boxedC = V.Max(boxedC, V.Add(y, V.Broadcast(penalty[1])));
-            }
-            if (s < end)
-            {
-                V x = V.Load(s);
-                a = V.Max(a, x);
-                boxedA = V.Max(boxedA, V.Add(x, V.Broadcast(penalty[0])));
-            }
-            V old = V.Load(memory.Max + lane), max = Raise(old, V.Max(a, c)), shift = Shift(max), correction = Correction(old, shift);
-            V sum = V.Broadcast(0f), sumBoxed = sum;
-            if (hides)
-            {
-                for (s = scores; s < end; s += Pitch, weight++)
-                {
-                    V p = MarkedExp(V.Load(s), shift);
-                    sum = V.Add(sum, p);
-                    V.AccumulateBroadcast(weight, p, ref sumBoxed);
-                    V.Store(p, s);
-                }
-            }
-            else
-            {
-                for (s = scores; s < end; s += Pitch, weight++)
-                {
-                    V p = VectorMath.Exp(V.Subtract(V.Load(s), shift));
-                    sum = V.Add(sum, p);
-                    V.AccumulateBroadcast(weight, p, ref sumBoxed);
-                    V.Store(p, s);
-                }
-            }
-            V.Store(correction, memory.Correction + lane);
-            V.Store(V.MultiplyAdd(V.Load(memory.Sum + lane), correction, sum), memory.Sum + lane);
-            V.Store(V.MultiplyAdd(V.Load(memory.SumBoxed + lane), correction, sumBoxed), memory.SumBoxed + lane);
-            V.Store(max, memory.Max + lane);
-            V.Store(V.Max(boxedA, boxedC), memory.MaxBoxed + lane);
-        }
+        // Marked like hidden keys, which Exponentials of a tile that hides nothing does not do.
         for (ulong set = hides ? 0 : alignedKeys; set != 0; set &= set - 1)
         {
             int n = BitOperations.TrailingZeroCount(set);
             float* at = tile + (n * Pitch);
-            V.Store(((whole >> n) & 1) != 0 ? unseen : V.Select(V.Lanes(memory.Aligned[n] >> lane), unseen, V.Load(at)), at);
+            V.Store(((memory.WholeKeys[group] >> n) & 1) != 0 ? unseen : V.Select(V.Lanes(memory.Aligned[n] >> lane), unseen, V.Load(at)), at);
         }
+    }
+
+    /// <summary>Aligned logits move out of the tile, leave -inf behind, and become exponentials relative to their own maximum.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void SoftmaxAligned(ulong alignedKeys, bool hides, float* tile, int lane, in BlockMemory memory)
+    {
+        ulong whole = memory.WholeKeys[lane / LaneGroup];
+        V hidden = V.Broadcast(float.NegativeInfinity), largest = hidden;
+        float* aligned = memory.AlignedScores + lane, end = aligned;
+        for (ulong set = alignedKeys; set != 0; set &= set - 1, end += Pitch)
+        {
+            int n = BitOperations.TrailingZeroCount(set);
+            V s = V.Load(tile + (n * Pitch)), rest = hidden;
+            if (((whole >> n) & 1) == 0)
+            {
+                V isAligned = V.Lanes(memory.Aligned[n] >> lane);
+                (s, rest) = (V.Select(isAligned, s, hidden), V.Select(isAligned, hidden, s));
+            }
+            largest = V.Max(largest, s);
+            V.Store(s, end);
+            V.Store(rest, tile + (n * Pitch));
+        }
+        V old = V.Load(memory.BaseAligned + lane), max = Raise(old, largest), shift = Shift(max), correction = Correction(old, shift), sum = V.Broadcast(0f);
+        Exponentials(hides || whole != alignedKeys, aligned, end, shift, ref sum);
+        V.Store(correction, memory.AlignedCorrection + lane);
+        V.Store(V.MultiplyAdd(V.Load(memory.SumAligned + lane), correction, sum), memory.SumAligned + lane);
+        V.Store(max, memory.BaseAligned + lane);
+        V.Store(V.Max(V.Load(memory.MaxAligned + lane), largest), memory.MaxAligned + lane);
     }
 
     /// <summary>Replaces a column of logits by exponentials and adds them up, in this order whatever else the tile holds.</summary>

@@ -93,10 +93,7 @@ internal static unsafe partial class AttentionBlock<V>
             new Span<float>(memory.SumBoxed, Pitch).Clear();
             new Span<float>(memory.SpeakerSums, call->Bias.SpeakerCount * Pitch).Clear();
         }
-        if (memory.Split)
-        {
-            new Span<float>(memory.AlignedOutput, valueSize * Pitch).Clear();
-        }
+        *memory.Started = 0;
     }
 
     /// <summary>Rows of K or V as float32: where they lie, or copied or widened into <paramref name="buffer"/>.</summary>
@@ -325,7 +322,15 @@ internal static unsafe partial class AttentionBlock<V>
             {
                 continue;
             }
-            Rescale(memory.AlignedOutput + lane, memory.AlignedCorrection + lane, size, LaneGroup);
+            if (((*memory.Started >> group) & 1) != 0)
+            {
+                Rescale(memory.AlignedOutput + lane, memory.AlignedCorrection + lane, size, LaneGroup);
+            }
+            else
+            {
+                *memory.Started |= 1ul << group;
+                Clear(memory.AlignedOutput + lane, size);
+            }
             if (!finite)
             {
                 AddVisibleValues(tile->Value, tile->ValueStride, memory.AlignedKeys[group], p[group], memory.AlignedOutput + lane, size);
@@ -334,6 +339,15 @@ internal static unsafe partial class AttentionBlock<V>
         if (finite)
         {
             Gemm.AddSelected<V>(tile->Value, tile->ValueStride, memory.AlignedKeys, p, memory.AlignedOutput, size, groups);
+        }
+    }
+
+    private static void Clear(float* matrix, int rows)
+    {
+        V zero = V.Broadcast(0f);
+        for (float* end = matrix + (rows * Pitch); matrix < end; matrix += Pitch)
+        {
+            V.Store(zero, matrix);
         }
     }
 

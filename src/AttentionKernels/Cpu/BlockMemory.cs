@@ -26,8 +26,11 @@ internal unsafe struct BlockMemory
     /// <summary>[ValueHeadSize, lane] accumulated output.</summary>
     public float* Output;
 
-    /// <summary>[ValueHeadSize, lane] accumulated output of aligned keys.</summary>
+    /// <summary>[ValueHeadSize, lane] accumulated output of aligned keys; holds nothing for a group of lanes that has not <see cref="Started"/>.</summary>
     public float* AlignedOutput;
+
+    /// <summary>Bit for each group of lanes with a sum in <see cref="AlignedOutput"/>.</summary>
+    public ulong* Started;
 
     /// <summary>[TileKeys, D + RowGap] keys widened to float32.</summary>
     public float* Key;
@@ -142,6 +145,7 @@ internal unsafe struct BlockMemory
             panels[p].Query = (float*)scratch.Take(size * Row);
             panels[p].Output = (float*)scratch.Take(valueSize * Row);
             panels[p].AlignedOutput = (float*)scratch.Take(steered ? valueSize * Row : 0);
+            panels[p].Started = (ulong*)scratch.Take(sizeof(ulong));
             panels[p].Max = (float*)scratch.Take(Row);
             panels[p].Sum = (float*)scratch.Take(Row);
             panels[p].Correction = (float*)scratch.Take(Row);

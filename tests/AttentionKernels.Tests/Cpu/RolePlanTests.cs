@@ -86,9 +86,7 @@ public sealed unsafe class RolePlanTests
         }
     });
 
-    private delegate void Check(AttentionCase c, in RolePlan plan, int spoken);
-
-    private static void ForAll(string test, Check check) => Properties.ForAll(150, spec =>
+    private static void ForAll(string test, Action<AttentionCase, RolePlan, int> check) => Properties.ForAll(150, spec =>
     {
         using AttentionCase c = new(spec, test);
         (int spoken, int runs) = RolePlan.CountSpoken(c.Problem, c.Bias);

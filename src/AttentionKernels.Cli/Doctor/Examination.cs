@@ -59,8 +59,8 @@ internal static class Examination
             // The message ends with the remedy.
             return new Finding(
                 subject, Verdict.Broken, e.Message,
-                "build the tool again with npm and a network at hand, which brings a library, or "
-                + $"set {OnnxRuntimeLibrary.Variable}=/path/to/libonnxruntime.so");
+                $"set {OnnxRuntimeLibrary.Variable}=/path/to/libonnxruntime.so (the npm package onnxruntime-node has one, and so has the NuGet package Microsoft.ML.OnnxRuntime), "
+                + "or, in the repository, build the tool again with npm and a network at hand");
         }
     }
 

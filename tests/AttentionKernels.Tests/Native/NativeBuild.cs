@@ -15,16 +15,7 @@ public sealed class NativeBuild : IDisposable
         Assert.True(OperatingSystem.IsLinux() && RuntimeInformation.ProcessArchitecture == Architecture.X64, "the native library is for Linux x64, which this machine is not");
         Compiler = ChildProcess.Find("gcc", "clang")
             ?? throw new InvalidOperationException("the native library needs a C compiler to be linked, and neither gcc nor clang is in PATH: install gcc (with binutils) to run these tests");
-        string dotnet = Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet";
-        string[] command = ["build", Path.Combine(Root, "native", "AttentionKernels.Native"), "-c", "Release", "-t:NativeLibrary", "-v", "q", "-nologo", "-nodeReuse:false"];
-        ChildProcess.Run(dotnet, command, variables =>
-        {
-            // What the outer build tells its own processes would send this one to the wrong tasks.
-            foreach (string name in variables.Keys.Where(name => name.StartsWith("MSBUILD", StringComparison.OrdinalIgnoreCase)).ToArray())
-            {
-                variables.Remove(name);
-            }
-        }).Succeeded();
+        DotnetCommand.Run(["build", Path.Combine(Root, "native", "AttentionKernels.Native"), "-c", "Release", "-t:NativeLibrary", "-v", "q", "-nologo"]).Succeeded();
         Library = Path.Combine(Root, "artifacts", "native", "linux-x64", "libattention_kernels.so");
         OneLayer = WriteModel("one.onnx", 1);
         TwoLayers = WriteModel("two.onnx", 2);

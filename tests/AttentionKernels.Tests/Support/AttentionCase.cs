@@ -255,8 +255,8 @@ internal sealed unsafe class AttentionCase : IDisposable
         byte[] modality = new byte[Spec.B * length];
         long[] speakers = new long[Spec.B * length];
         int[] frames = new int[Spec.B * length * 2];
-        // Utterances that fill several vectors of rows, or that share one.
-        int left = 0, longest = Spec.Seed % 3 == 0 ? 70 : 12;
+        // Utterances that share a vector of rows or, in long sequences, fill several.
+        int left = 0, longest = length > 100 && Spec.Seed % 2 == 0 ? 50 : 12;
         for (int i = 0; i < modality.Length; i++)
         {
             if (left-- <= 0)

@@ -6,7 +6,7 @@ namespace AttentionKernels.Cpu;
 /// The CPU engine: exact attention, head scores and social bias in one pass over K and V, in O(S D) memory.
 /// </summary>
 /// <remarks>
-/// Phase 1 runs <see cref="AttentionBlock{V}"/> over blocks of query rows, or <see cref="AttentionDecode{V}"/> over chunks of keys where there are few; rows of U leave class partials in scratch memory. Phase 2, only
+/// Phase 1 runs <see cref="AttentionBlock{V}"/> over blocks of query rows, or <see cref="AttentionDecode{V}"/> over chunks of keys where there are few; rows of U are written with the bias, and leave statistics in scratch memory. Phase 2, only
 /// when there are rows of U, runs <see cref="SocialBiasEpilogue"/> over heads. That each pointer has room for what the sizes and strides say is
 /// the caller's word; the operators check it.
 /// </remarks>
@@ -133,7 +133,7 @@ public static unsafe class AttentionCpu
         {
             // K and V come from the third-level cache or beyond once for each task: more panels in a task mean less of that, fewer mean an even load.
             long share = groups * panels / (4L * degree);
-            call.PanelsPerTask = (int)Math.Clamp(share, 1, Math.Min(BlockMemory.PanelsThatFit(problem, bias), Math.Max(panels, 1)));
+            call.PanelsPerTask = (int)Math.Clamp(share, 1, Math.Min(BlockMemory.PanelsThatFit(problem), Math.Max(panels, 1)));
             call.Tasks = groups * call.TasksPerGroup;
             BlockMemory* layout = stackalloc BlockMemory[AttentionCall.MaxPanels];
             BlockMemory.Lay(ref one, problem, bias, call.PanelsPerTask, layout);

@@ -111,8 +111,8 @@ internal unsafe struct BlockMemory
     /// <summary>Bytes that the panels of one task may take: half of a second-level cache of 1 MB, so that a tile and its products fit beside them.</summary>
     private const long PanelBytes = 512 << 10;
 
-    /// <summary>Panels of a task at most, 1 to <see cref="AttentionCall.MaxPanels"/>.</summary>
-    public static int PanelsThatFit(in AttentionProblem problem, in SocialBias bias)
+    /// <summary>Panels of a task at most, 1 to <see cref="AttentionCall.MaxPanels"/>; second outputs do not count, because few panels have rows of U.</summary>
+    public static int PanelsThatFit(in AttentionProblem problem)
     {
         long outputs = problem.Value.IsEmpty ? 0 : 1;
         long bytes = Gemm.Pitch * sizeof(float) * (problem.HeadSize + (outputs * problem.ValueHeadSize));

@@ -143,8 +143,8 @@ internal static unsafe partial class AttentionBlock<V>
     {
         ulong whole = memory.WholeKeys[lane / LaneGroup];
         V hidden = V.Broadcast(float.NegativeInfinity), largest = hidden;
-        float* aligned = memory.AlignedScores + lane, end = aligned;
-        for (ulong set = alignedKeys; set != 0; set &= set - 1, end += Pitch)
+        float* aligned = memory.AlignedScores + lane;
+        for (ulong set = alignedKeys; set != 0; set &= set - 1)
         {
             int n = BitOperations.TrailingZeroCount(set);
             V s = V.Load(tile + (n * Pitch)), rest = hidden;
@@ -154,11 +154,18 @@ internal static unsafe partial class AttentionBlock<V>
                 (s, rest) = (V.Select(isAligned, s, hidden), V.Select(isAligned, hidden, s));
             }
             largest = V.Max(largest, s);
-            V.Store(s, end);
+            V.Store(s, aligned + (n * Pitch));
             V.Store(rest, tile + (n * Pitch));
         }
         V old = V.Load(memory.BaseAligned + lane), max = Raise(old, largest), shift = Shift(max), correction = Correction(old, shift), sum = V.Broadcast(0f);
-        Exponentials(hides || whole != alignedKeys, aligned, end, shift, ref sum);
+        bool mark = hides || whole != alignedKeys;
+        for (ulong set = alignedKeys; set != 0; set &= set - 1)
+        {
+            float* at = aligned + (BitOperations.TrailingZeroCount(set) * Pitch);
+            V p = mark ? MarkedExp(V.Load(at), shift) : VectorMath.Exp(V.Subtract(V.Load(at), shift));
+            sum = V.Add(sum, p);
+            V.Store(p, at);
+        }
         V.Store(correction, memory.AlignedCorrection + lane);
         V.Store(V.MultiplyAdd(V.Load(memory.SumAligned + lane), correction, sum), memory.SumAligned + lane);
         V.Store(max, memory.BaseAligned + lane);

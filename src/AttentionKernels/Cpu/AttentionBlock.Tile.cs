@@ -251,7 +251,7 @@ internal static unsafe partial class AttentionBlock<V>
             }
             (memory.AlignedKeys[group], memory.WholeKeys[group]) = (some, missing == 0 ? whole & some : 0);
         }
-        return new TileRoles(plan.Boxed[((long)b * plan.Tiles) + at] & seen, any != 0);
+        return new TileRoles(plan.Boxed[((long)b * plan.Tiles) + at] & seen, any);
     }
 
     /// <summary>Adds each row's exponentials on the keys it shares a speaker with, speaker by speaker.</summary>
@@ -274,7 +274,7 @@ internal static unsafe partial class AttentionBlock<V>
                 }
                 call->Bias.TryGetSpokenRow(call->Problem, b, memory.Row[lane], out TokenRoles roles, out int token);
                 ulong shared = (ulong)(speakers & roles.Speakers[((long)b * roles.Length) + token]) & counted;
-                float p = split ? memory.AlignedScores[(memory.AlignedIndex(lane / LaneGroup, n) * Pitch) + lane] : memory.Scores[(n * Pitch) + lane];
+                float p = (split ? memory.AlignedScores : memory.Scores)[(n * Pitch) + lane];
                 for (; shared != 0; shared &= shared - 1)
                 {
                     memory.SpeakerSums[(BitOperations.TrailingZeroCount(shared) * Pitch) + lane] += p;
@@ -283,8 +283,17 @@ internal static unsafe partial class AttentionBlock<V>
         }
     }
 
-    /// <summary>Whether all values of a tile are finite; found out once for all panels. Keys that none of a panel's rows sees count, too: it only costs time.</summary>
-    private static bool IsFinite(KeyTile* tile, int size) => tile->IsFinite ??= FiniteRows.All<V>(tile->Value, tile->ValueStride, tile->Keys, size);
+    /// <summary>Whether all values of these keys of a tile are finite; found out once for all panels.</summary>
+    private static bool AreFinite(KeyTile* tile, ulong keys, int size)
+    {
+        ulong open = keys & ~tile->Checked;
+        if (open != 0)
+        {
+            tile->Exceptions |= FiniteRows.Exceptions<V>(tile->Value, tile->ValueStride, open, size);
+            tile->Checked |= open;
+        }
+        return (keys & tile->Exceptions) == 0;
+    }
 
     /// <summary>O^T += V^T P^T of a trimmed tile.</summary>
     private static void AddTrimmedValues(KeyTile* tile, int size, int keys, in BlockMemory memory)
@@ -304,8 +313,7 @@ internal static unsafe partial class AttentionBlock<V>
     {
         for (int lane = 0, group = 0; lane < memory.Width; lane += LaneGroup, group++)
         {
-            float* p = memory.Scores + (memory.FirstSeen(group) * Pitch) + lane;
-            AddVisibleValues(tile->Value, tile->ValueStride, memory.Seen[group], p, memory.Output + lane, size);
+            AddVisibleValues(tile->Value, tile->ValueStride, memory.Seen[group], memory.Scores + lane, memory.Output + lane, size);
         }
     }
 
@@ -313,32 +321,33 @@ internal static unsafe partial class AttentionBlock<V>
     private static void AddAlignedValues(KeyTile* tile, int size, bool finite, in BlockMemory memory)
     {
         int groups = memory.Width / LaneGroup;
-        float** p = stackalloc float*[groups];
-        for (int group = 0; group < groups; group++)
+        for (int lane = 0, group = 0; group < groups; lane += LaneGroup, group++)
         {
-            int lane = group * LaneGroup;
-            p[group] = memory.AlignedScores + lane;
             if (memory.AlignedKeys[group] == 0)
             {
                 continue;
             }
-            if (((*memory.Started >> group) & 1) != 0)
+            bool started = ((*memory.Started >> group) & 1) != 0;
+            if (started)
             {
                 Rescale(memory.AlignedOutput + lane, memory.AlignedCorrection + lane, size, LaneGroup);
             }
-            else
-            {
-                *memory.Started |= 1ul << group;
-                Clear(memory.AlignedOutput + lane, size);
-            }
             if (!finite)
             {
-                AddVisibleValues(tile->Value, tile->ValueStride, memory.AlignedKeys[group], p[group], memory.AlignedOutput + lane, size);
+                if (!started)
+                {
+                    Clear(memory.AlignedOutput + lane, size);
+                }
+                AddVisibleValues(tile->Value, tile->ValueStride, memory.AlignedKeys[group], memory.AlignedScores + lane, memory.AlignedOutput + lane, size);
             }
         }
         if (finite)
         {
-            Gemm.AddSelected<V>(tile->Value, tile->ValueStride, memory.AlignedKeys, p, memory.AlignedOutput, size, groups);
+            Gemm.AddSelected<V>(tile->Value, tile->ValueStride, memory.AlignedKeys, memory.AlignedScores, memory.AlignedOutput, size, groups, *memory.Started);
+        }
+        for (int group = 0; group < groups; group++)
+        {
+            *memory.Started |= memory.AlignedKeys[group] != 0 ? 1ul << group : 0;
         }
     }
 
@@ -358,10 +367,11 @@ internal static unsafe partial class AttentionBlock<V>
     private static void AddVisibleValues(float* v, nint stride, ulong keys, float* p, float* output, int size)
     {
         V zero = V.Broadcast(0f), one = V.Broadcast(1f), never = V.LessThan(one, zero);
-        for (; keys != 0; keys &= keys - 1, p += Pitch)
+        for (; keys != 0; keys &= keys - 1)
         {
-            float* row = v + (BitOperations.TrailingZeroCount(keys) * stride);
-            V weight = V.Load(p);
+            int n = BitOperations.TrailingZeroCount(keys);
+            float* row = v + (n * stride);
+            V weight = V.Load(p + (n * Pitch));
             V hidden = V.Select(V.Equals(weight, zero), V.LessThan(V.CopySign(one, weight), zero), never);
             for (int d = 0; d < size; d++)
             {

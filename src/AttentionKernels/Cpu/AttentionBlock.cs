@@ -96,6 +96,7 @@ internal static unsafe partial class AttentionBlock<V>
 
         int lanes = 0;
         ulong spoken = 0;
+        bool ordered = call->NeedsAligned;
         for (int h = firstHead; h < firstHead + heads; h++)
         {
             for (int i = firstRow; i < firstRow + rows; i++, lanes++)
@@ -105,7 +106,7 @@ internal static unsafe partial class AttentionBlock<V>
                 if (call->Spoken > 0)
                 {
                     long first = (long)b * problem.QueryLength;
-                    panel.Row[lanes] = call->NeedsAligned ? call->Plan.Order[first + i] : i;
+                    panel.Row[lanes] = ordered ? call->Plan.Order[first + i] : i;
                     panel.Spoken[lanes] = call->Plan.SpokenIndex[first + panel.Row[lanes]];
                     spoken |= panel.Spoken[lanes] >= 0 ? 1ul << lanes : 0;
                 }
@@ -121,7 +122,7 @@ internal static unsafe partial class AttentionBlock<V>
         panel.Width = (lanes + LaneGroup - 1) / LaneGroup * LaneGroup;
         panel.SpokenLanes = spoken;
         panel.Split = spoken != 0 && call->MayBeActive(b, firstHead);
-        panel.RunCount = spoken == 0 || !call->NeedsAligned ? 0 : CollectRuns(call, panel);
+        panel.RunCount = spoken == 0 || !ordered ? 0 : CollectRuns(call, panel);
 
         // Visible keys: [Lo, Hi) is what any row sees, [MaxFirst, MinEnd) what all rows see.
         (panel.MaxFirst, panel.MinEnd) = (0, int.MaxValue);
@@ -153,10 +154,11 @@ internal static unsafe partial class AttentionBlock<V>
         MultiplyKeys(tile, problem.HeadSize, keys, trimmed, panel);
         FinishLogits(problem, b, key, keys, masked, panel);
 
-        // Rows of a tile in which some row does not see some key: a value that is not finite must not reach that row as 0 * NaN.
+        // Rows of a tile in which some row does not see some key: a value that is not finite must not reach that row as 0 * NaN. Nor must that of an aligned key, which
+        // is 0 in one of the two products.
         bool partial = masked || !problem.Bias.IsEmpty;
         TileRoles roles = panel.HasSpoken ? RolesOf(call, b, tile, keys, panel) : default;
-        bool splitTile = panel.Split && roles.HasAligned, whole = !panel.Split && call->MeasuresAligned;
+        bool splitTile = panel.Split && roles.Aligned != 0, whole = !panel.Split && call->MeasuresAligned;
         bool classes = roles.Boxed != 0 && !whole;
         if (whole && roles.Boxed != 0)
         {
@@ -188,7 +190,8 @@ internal static unsafe partial class AttentionBlock<V>
         }
 
         Rescale(panel.Output, panel.Correction, valueSize, width);
-        bool finite = !(partial || splitTile) || IsFinite(tile, valueSize);
+        ulong zeros = partial ? ulong.MaxValue >> (BlockMemory.TileKeys - keys) : splitTile ? roles.Aligned : 0;
+        bool finite = AreFinite(tile, zeros, valueSize);
         if (!finite)
         {
             AddVisibleValues(tile, valueSize, panel);

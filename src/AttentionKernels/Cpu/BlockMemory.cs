@@ -20,7 +20,7 @@ internal unsafe struct BlockMemory
     /// <summary>[TileKeys, lane] logits, then exponentials of all keys, or of those that are not aligned.</summary>
     public float* Scores;
 
-    /// <summary>[TileKeys, lane] exponentials of aligned keys, in each group of lanes those of its own <see cref="AlignedKeys"/> one after the other.</summary>
+    /// <summary>[TileKeys, lane] exponentials of aligned keys: in each group of lanes of its own <see cref="AlignedKeys"/>.</summary>
     public float* AlignedScores;
 
     /// <summary>[ValueHeadSize, lane] accumulated output.</summary>
@@ -61,7 +61,6 @@ internal unsafe struct BlockMemory
 
     /// <summary>Whether aligned keys have accumulators of their own.</summary>
     public bool Split;
-
 
     /// <summary>Runs of rows of U.</summary>
     public int RunCount;
@@ -168,9 +167,6 @@ internal unsafe struct BlockMemory
 
     /// <summary>First key of the tile that is computed for a group of lanes; 64 where there is none.</summary>
     public readonly int FirstSeen(int group) => BitOperations.TrailingZeroCount(Seen[group]);
-
-    /// <summary>Row of <see cref="AlignedScores"/> that holds key <paramref name="n"/> of the tile for a group of lanes.</summary>
-    public readonly int AlignedIndex(int group, int n) => BitOperations.PopCount(AlignedKeys[group] & ((1ul << n) - 1));
 
     /// <summary>
     /// Whether the rows of a tile of K or V are brought together before they are used: to widen them, or because they lie far apart. Then

@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace AttentionKernels.Cpu;
 
 /// <summary>Whether values may be multiplied by the exponential 0 of a key that a row does not see.</summary>
@@ -27,5 +29,18 @@ internal static unsafe class FiniteRows
             }
         }
         return true;
+    }
+
+    /// <summary>Those of <paramref name="rows"/>, a bit for each, in which some value is NaN or infinite.</summary>
+    public static ulong Exceptions<V>(float* values, nint stride, ulong rows, int size)
+        where V : struct, IVector<V>
+    {
+        ulong found = 0;
+        for (; rows != 0; rows &= rows - 1)
+        {
+            int n = BitOperations.TrailingZeroCount(rows);
+            found |= All<V>(values + (n * stride), stride, 1, size) ? 0 : 1ul << n;
+        }
+        return found;
     }
 }

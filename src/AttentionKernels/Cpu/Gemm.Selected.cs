@@ -6,16 +6,17 @@ namespace AttentionKernels.Cpu;
 /// <content>The product for one vector of lanes and some of the steps: V in O^T = V^T P^T of aligned keys.</content>
 internal static unsafe partial class Gemm
 {
-    /// <summary>C[r, lane] += sum of A(r, k) * B[i, lane] over the set bits k of <paramref name="steps"/>, the i-th of them; groups of one vector of lanes have their own steps.</summary>
+    /// <summary>C[r, lane] += sum of A(r, k) * B[k, lane] over the set bits k of a group's steps, in increasing order; groups of one vector of lanes have their own.</summary>
     /// <param name="a">A(0, 0); rows lie side by side.</param>
     /// <param name="stepStride">Floats from A(r, k) to A(r, k + 1).</param>
-    /// <param name="steps">[groups] steps to take, in increasing order.</param>
-    /// <param name="b">[groups] each [set bits, Pitch].</param>
+    /// <param name="steps">[groups] steps to take.</param>
+    /// <param name="b">[steps, Pitch].</param>
     /// <param name="c">[rows, Pitch].</param>
     /// <param name="rows">Rows of C.</param>
     /// <param name="groups">Vectors of lanes.</param>
+    /// <param name="started">Bit for each group whose C holds sums; of the others, C is written where there are steps.</param>
     /// <remarks>All groups take a block of rows before the next one: 16 values of 64 keys are 4 KB, a whole tile of V does not stay in the first-level cache.</remarks>
-    public static void AddSelected<V>(float* a, nint stepStride, ulong* steps, float** b, float* c, int rows, int groups)
+    public static void AddSelected<V>(float* a, nint stepStride, ulong* steps, float* b, float* c, int rows, int groups, ulong started = ulong.MaxValue)
         where V : struct, IVector<V>
     {
         int r = 0;
@@ -25,7 +26,8 @@ internal static unsafe partial class Gemm
             {
                 if (steps[group] != 0)
                 {
-                    Selected16<V>(a + r, stepStride, steps[group], b[group], c + (r * Pitch) + (group * V.Count));
+                    int lane = group * V.Count;
+                    Selected16<V>(a + r, stepStride, steps[group], b + lane, c + (r * Pitch) + lane, ((started >> group) & 1) != 0);
                 }
             }
         }
@@ -33,43 +35,56 @@ internal static unsafe partial class Gemm
         {
             for (int group = 0; group < groups; group++)
             {
-                Selected8<V>(a + r, stepStride, steps[group], b[group], c + (r * Pitch) + (group * V.Count));
+                if (steps[group] != 0)
+                {
+                    int lane = group * V.Count;
+                    Selected8<V>(a + r, stepStride, steps[group], b + lane, c + (r * Pitch) + lane, ((started >> group) & 1) != 0);
+                }
             }
         }
         for (; r < rows; r++)
         {
             for (int group = 0; group < groups; group++)
             {
-                Selected1<V>(a + r, stepStride, steps[group], b[group], c + (r * Pitch) + (group * V.Count));
+                if (steps[group] != 0)
+                {
+                    int lane = group * V.Count;
+                    Selected1<V>(a + r, stepStride, steps[group], b + lane, c + (r * Pitch) + lane, ((started >> group) & 1) != 0);
+                }
             }
         }
     }
 
     /// <summary>16 rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Selected16<V>(float* a, nint stepStride, ulong steps, float* b, float* c)
+    private static void Selected16<V>(float* a, nint stepStride, ulong steps, float* b, float* c, bool started)
         where V : struct, IVector<V>
     {
-        V c0 = V.Load(c);
-        V c1 = V.Load(c + Pitch);
-        V c2 = V.Load(c + (2 * Pitch));
-        V c3 = V.Load(c + (3 * Pitch));
-        V c4 = V.Load(c + (4 * Pitch));
-        V c5 = V.Load(c + (5 * Pitch));
-        V c6 = V.Load(c + (6 * Pitch));
-        V c7 = V.Load(c + (7 * Pitch));
-        V c8 = V.Load(c + (8 * Pitch));
-        V c9 = V.Load(c + (9 * Pitch));
-        V c10 = V.Load(c + (10 * Pitch));
-        V c11 = V.Load(c + (11 * Pitch));
-        V c12 = V.Load(c + (12 * Pitch));
-        V c13 = V.Load(c + (13 * Pitch));
-        V c14 = V.Load(c + (14 * Pitch));
-        V c15 = V.Load(c + (15 * Pitch));
-        for (; steps != 0; steps &= steps - 1, b += Pitch)
+        V zero = V.Broadcast(0f);
+        // Sums that nobody has started are read from one vector of zeros.
+        float* from = started ? c : (float*)Unsafe.AsPointer(ref zero);
+        nint pitch = started ? Pitch : 0;
+        V c0 = V.Load(from);
+        V c1 = V.Load(from + pitch);
+        V c2 = V.Load(from + (2 * pitch));
+        V c3 = V.Load(from + (3 * pitch));
+        V c4 = V.Load(from + (4 * pitch));
+        V c5 = V.Load(from + (5 * pitch));
+        V c6 = V.Load(from + (6 * pitch));
+        V c7 = V.Load(from + (7 * pitch));
+        V c8 = V.Load(from + (8 * pitch));
+        V c9 = V.Load(from + (9 * pitch));
+        V c10 = V.Load(from + (10 * pitch));
+        V c11 = V.Load(from + (11 * pitch));
+        V c12 = V.Load(from + (12 * pitch));
+        V c13 = V.Load(from + (13 * pitch));
+        V c14 = V.Load(from + (14 * pitch));
+        V c15 = V.Load(from + (15 * pitch));
+        for (; steps != 0; steps &= steps - 1)
         {
-            float* x = a + (BitOperations.TrailingZeroCount(steps) * stepStride);
-            V y = V.Load(b);
+            int k = BitOperations.TrailingZeroCount(steps);
+            float* x = a + (k * stepStride);
+            V y = V.Load(b + (k * Pitch));
             V.AccumulateBroadcast(x, y, ref c0);
             V.AccumulateBroadcast(x + 1, y, ref c1);
             V.AccumulateBroadcast(x + 2, y, ref c2);
@@ -107,21 +122,26 @@ internal static unsafe partial class Gemm
 
     /// <summary>8 rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Selected8<V>(float* a, nint stepStride, ulong steps, float* b, float* c)
+    private static void Selected8<V>(float* a, nint stepStride, ulong steps, float* b, float* c, bool started)
         where V : struct, IVector<V>
     {
-        V c0 = V.Load(c);
-        V c1 = V.Load(c + Pitch);
-        V c2 = V.Load(c + (2 * Pitch));
-        V c3 = V.Load(c + (3 * Pitch));
-        V c4 = V.Load(c + (4 * Pitch));
-        V c5 = V.Load(c + (5 * Pitch));
-        V c6 = V.Load(c + (6 * Pitch));
-        V c7 = V.Load(c + (7 * Pitch));
-        for (; steps != 0; steps &= steps - 1, b += Pitch)
+        V zero = V.Broadcast(0f);
+        // Sums that nobody has started are read from one vector of zeros.
+        float* from = started ? c : (float*)Unsafe.AsPointer(ref zero);
+        nint pitch = started ? Pitch : 0;
+        V c0 = V.Load(from);
+        V c1 = V.Load(from + pitch);
+        V c2 = V.Load(from + (2 * pitch));
+        V c3 = V.Load(from + (3 * pitch));
+        V c4 = V.Load(from + (4 * pitch));
+        V c5 = V.Load(from + (5 * pitch));
+        V c6 = V.Load(from + (6 * pitch));
+        V c7 = V.Load(from + (7 * pitch));
+        for (; steps != 0; steps &= steps - 1)
         {
-            float* x = a + (BitOperations.TrailingZeroCount(steps) * stepStride);
-            V y = V.Load(b);
+            int k = BitOperations.TrailingZeroCount(steps);
+            float* x = a + (k * stepStride);
+            V y = V.Load(b + (k * Pitch));
             V.AccumulateBroadcast(x, y, ref c0);
             V.AccumulateBroadcast(x + 1, y, ref c1);
             V.AccumulateBroadcast(x + 2, y, ref c2);
@@ -143,14 +163,16 @@ internal static unsafe partial class Gemm
 
     /// <summary>1 row.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Selected1<V>(float* a, nint stepStride, ulong steps, float* b, float* c)
+    private static void Selected1<V>(float* a, nint stepStride, ulong steps, float* b, float* c, bool started)
         where V : struct, IVector<V>
     {
-        V c0 = V.Load(c);
-        for (; steps != 0; steps &= steps - 1, b += Pitch)
+        V zero = V.Broadcast(0f);
+        V c0 = started ? V.Load(c) : zero;
+        for (; steps != 0; steps &= steps - 1)
         {
-            float* x = a + (BitOperations.TrailingZeroCount(steps) * stepStride);
-            V y = V.Load(b);
+            int k = BitOperations.TrailingZeroCount(steps);
+            float* x = a + (k * stepStride);
+            V y = V.Load(b + (k * Pitch));
             V.AccumulateBroadcast(x, y, ref c0);
         }
         V.Store(c0, c);

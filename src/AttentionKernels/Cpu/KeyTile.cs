@@ -18,8 +18,8 @@ internal unsafe struct KeyTile
     /// <summary>Floats from one row to the next.</summary>
     public nint KeyStride, ValueStride;
 
-    /// <summary>Whether all values are finite; null: nobody asked yet.</summary>
-    public bool? IsFinite;
+    /// <summary>Bit for each key about whose values somebody asked whether they are finite, and for those of them that have one that is not.</summary>
+    public ulong Checked, Exceptions;
 
     /// <summary>First query row of the panel that <see cref="Roles"/> and its lanes in <see cref="BlockMemory"/> were worked out for; -1: none.</summary>
     public int RolesRow;

@@ -2,5 +2,5 @@ namespace AttentionKernels.Cpu;
 
 /// <summary>What the keys of one tile are to the rows of U in one block.</summary>
 /// <param name="Boxed">Bit for each key of V_all.</param>
-/// <param name="HasAligned">Whether any key is aligned with a row.</param>
-internal readonly record struct TileRoles(ulong Boxed, bool HasAligned);
+/// <param name="Aligned">Bit for each key that is aligned with any row.</param>
+internal readonly record struct TileRoles(ulong Boxed, ulong Aligned);

@@ -117,23 +117,19 @@ public sealed unsafe class GemmTests
         float[] before = c.Span<float>().ToArray();
         float* pa = (float*)a.Data, pb = (float*)b.Data, pc = (float*)c.Data;
         ulong[] steps = [.. Enumerable.Range(0, groups).Select(_ => (ulong)random.NextInt64() & (ulong)random.NextInt64() & (random.Next(4) == 0 ? 0 : ulong.MaxValue))];
-        float** starts = stackalloc float*[groups];
-        for (int group = 0; group < groups; group++)
-        {
-            starts[group] = pb + (group * width);
-        }
+        ulong started = (ulong)random.NextInt64();
         fixed (ulong* selected = steps)
         {
             switch (set)
             {
                 case InstructionSet.Avx512:
-                    Gemm.AddSelected<Vector512F>(pa, stride, selected, starts, pc, rows, groups);
+                    Gemm.AddSelected<Vector512F>(pa, stride, selected, pb, pc, rows, groups, started);
                     break;
                 case InstructionSet.Avx2:
-                    Gemm.AddSelected<Vector256F>(pa, stride, selected, starts, pc, rows, groups);
+                    Gemm.AddSelected<Vector256F>(pa, stride, selected, pb, pc, rows, groups, started);
                     break;
                 default:
-                    Gemm.AddSelected<Vector128F>(pa, stride, selected, starts, pc, rows, groups);
+                    Gemm.AddSelected<Vector128F>(pa, stride, selected, pb, pc, rows, groups, started);
                     break;
             }
         }
@@ -141,12 +137,13 @@ public sealed unsafe class GemmTests
         {
             for (int lane = 0; lane < Gemm.Pitch; lane++)
             {
-                float sum = before[(r * Gemm.Pitch) + lane];
-                for (int k = 0, i = 0; k < Steps && lane < groups * width; k++)
+                int group = lane / width;
+                float sum = group >= groups || steps[group] == 0 || ((started >> group) & 1) != 0 ? before[(r * Gemm.Pitch) + lane] : 0;
+                for (int k = 0; k < Steps && group < groups; k++)
                 {
-                    if (((steps[lane / width] >> k) & 1) != 0)
+                    if (((steps[group] >> k) & 1) != 0)
                     {
-                        sum += pa[(k * stride) + r] * pb[(i++ * Gemm.Pitch) + lane];
+                        sum += pa[(k * stride) + r] * pb[(k * Gemm.Pitch) + lane];
                     }
                 }
                 if (pc[(r * Gemm.Pitch) + lane] != sum)

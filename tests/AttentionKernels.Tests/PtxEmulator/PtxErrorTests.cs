@@ -13,6 +13,8 @@ public sealed class PtxErrorTests
         { "leave input by 8", 0, "ld.global.v4.u32 {%r4, %r5, %r6, %r7}, [%rd0+2032]; // here" },
         { "not aligned to 16", 0, "ld.global.v4.u32 {%r4, %r5, %r6, %r7}, [%rd0+8]; // here" },
         { "not aligned to 4", 5, "setp.gt.u32 %p1, %r0, 4;\n@%p1 st.global.u32 [%rd3+2], 1; // here" },
+        { "another thread of the warp writes another value", 0, "st.shared.u32 [smem], %r0; // here" },
+        { "another thread of the warp writes another value", 4, "shr.u32 %r4, %r0, 1;\nmul.wide.u32 %rd8, %r4, 8;\nadd.s64 %rd8, %rd1, %rd8;\nmov.u32 %r5, 0;\nsetp.eq.u32 %p1, %r0, 5;\n@%p1 mov.u32 %r5, 1;\nst.global.u32 [%rd8], %r5; // here" },
         { "read-only", 0, "st.global.u32 [%rd0], 1; // here" },
         { "byte 0 of output, which has no value", 0, "ld.global.u32 %r4, [%rd1]; // here" },
         { "of shared memory, which has no value", 0, "ld.shared.u32 %r4, [smem]; // here" },

@@ -13,10 +13,16 @@ internal sealed unsafe partial class Warp
         int matrices = i.Destinations.Length;
         ulong* addresses = stackalloc ulong[32];
         ushort* rows = stackalloc ushort[64 * 4];
+        SharedMemory shared = w._block.Shared;
         for (int lane = 0; lane < 8 * matrices; lane++)
         {
-            byte* row = w.Resolve(i, lane, 16, false, out addresses[lane]);
-            Vector128.Load(row).Store((byte*)(rows + (8 * lane)));
+            ulong address = w.Raw(i.A, i.AWide, lane) + (ulong)i.Immediate;
+            addresses[lane] = address;
+            if ((address & 15) != 0 || address + 16 > (ulong)shared.Bytes || shared.Read((int)address, 16, w.Index) >= 0)
+            {
+                w.Resolve(i, lane, 16, false, out _);   // finds the error, if it is one
+            }
+            Vector128.Load(shared.Data + address).Store((byte*)(rows + (8 * lane)));
         }
         for (int m = 0; m < matrices; m++)
         {

@@ -12,10 +12,11 @@ internal sealed unsafe partial class Warp
         int size = i.Type.Bytes;
         int bytes = size * i.Destinations.Length;
         ulong* addresses = stackalloc ulong[32];
+        bool harmless = w.AreReadOnly(i, addresses, bytes);
         for (uint left = w._mask; left != 0; left &= left - 1)
         {
             int lane = BitOperations.TrailingZeroCount(left);
-            byte* source = w.Resolve(i, lane, bytes, false, out addresses[lane]);
+            byte* source = harmless ? (byte*)addresses[lane] : w.Resolve(i, lane, bytes, false, out addresses[lane]);
             for (int e = 0; e < i.Destinations.Length; e++, source += size)
             {
                 if (i.Destinations[e] >= 0)
@@ -32,10 +33,12 @@ internal sealed unsafe partial class Warp
         int size = i.Type.Bytes;
         int bytes = size * i.Sources.Length;
         ulong* addresses = stackalloc ulong[32];
+        ulong* targets = stackalloc ulong[32];
         for (uint left = w._mask; left != 0; left &= left - 1)
         {
             int lane = BitOperations.TrailingZeroCount(left);
             byte* target = w.Resolve(i, lane, bytes, true, out addresses[lane]);
+            targets[lane] = (ulong)target;
             for (int e = 0; e < i.Sources.Length; e++, target += size)
             {
                 ulong bits = w.Raw(i.Sources[e], i.VectorBits == 64, lane);
@@ -56,6 +59,7 @@ internal sealed unsafe partial class Warp
                 }
             }
         }
+        w.RequireOwnValues(i, targets, size);
         w.Count(i, addresses, bytes, true);
     }
 
@@ -84,6 +88,47 @@ internal sealed unsafe partial class Warp
         (4, true) => (ulong)*(int*)source,
         _ => *(ulong*)source,
     };
+
+    // Fills the addresses, and says whether all of them lie in one aligned row of read-only global memory: then nothing is to check.
+    private bool AreReadOnly(PtxInstruction i, ulong* addresses, int bytes)
+    {
+        if (i.Space != PtxSpace.Global || _lastRange is not GlobalRange range || range.Tags is not null)
+        {
+            return false;
+        }
+        ulong* starts = WideLanes(i.A);
+        ulong lowest = ulong.MaxValue;
+        ulong highest = 0;
+        ulong bits = 0;
+        for (uint left = _mask; left != 0; left &= left - 1)
+        {
+            int lane = BitOperations.TrailingZeroCount(left);
+            ulong address = starts[lane] + (ulong)i.Immediate;
+            addresses[lane] = address;
+            lowest = Math.Min(lowest, address);
+            highest = Math.Max(highest, address);
+            bits |= address;
+        }
+        return (bits & (ulong)(bytes - 1)) == 0 && range.Holds(lowest, (uint)bytes) && range.Holds(highest, (uint)bytes);
+    }
+
+    // Lanes of one store may write the same bytes only if they write the same values: the device keeps any of them.
+    private void RequireOwnValues(PtxInstruction i, ulong* targets, int size)
+    {
+        for (int e = 0; e < i.Sources.Length; e++)
+        {
+            ulong mask = size == 8 ? ulong.MaxValue : (1ul << (8 * size)) - 1;
+            for (uint left = _mask; left != 0; left &= left - 1)
+            {
+                int lane = BitOperations.TrailingZeroCount(left);
+                ulong written = Fetch((byte*)targets[lane] + (e * size), i.Type with { Kind = 'b' });
+                if (written != (Raw(i.Sources[e], i.VectorBits == 64, lane) & mask))
+                {
+                    throw Error(i, lane, "race: another thread of the warp writes another value to the same bytes");
+                }
+            }
+        }
+    }
 
     // The host address of a lane's access, after all checks; address is the one in its space (space in Count).
     private byte* Resolve(PtxInstruction i, int lane, int bytes, bool write, out ulong address)
@@ -138,19 +183,25 @@ internal sealed unsafe partial class Warp
         GlobalRange? range = _lastRange;
         if (range is null || !range.Holds(address, bytes))
         {
-            range = _block.Memory.Find(address);
-            if (range is null || !range.Holds(address, bytes))
-            {
-                throw Error(i, lane, range is null
-                    ? $"out of bounds: {bytes} bytes at {_block.Memory.Describe(address)}"
-                    : $"out of bounds: {bytes} bytes at 0x{address:x} leave {range.Name} by {address + bytes - range.End}");
-            }
-            _lastRange = range;
+            range = SearchRange(i, lane, address, bytes);
         }
         if (write && !range.Writable)
         {
             throw Error(i, lane, $"writes {range.Name}, which is read-only");
         }
+        return range;
+    }
+
+    private GlobalRange SearchRange(PtxInstruction i, int lane, ulong address, uint bytes)
+    {
+        GlobalRange? range = _block.Memory.Find(address);
+        if (range is null || !range.Holds(address, bytes))
+        {
+            throw Error(i, lane, range is null
+                ? $"out of bounds: {bytes} bytes at {_block.Memory.Describe(address)}"
+                : $"out of bounds: {bytes} bytes at 0x{address:x} leave {range.Name} by {address + bytes - range.End}");
+        }
+        _lastRange = range;
         return range;
     }
 
@@ -223,18 +274,20 @@ internal sealed unsafe partial class Warp
     // Sectors of 32 bytes that the active lanes touch.
     private void CountSectors(ulong* addresses, uint mask, int bytes, bool write)
     {
-        ulong* sectors = stackalloc ulong[64];
+        ulong* sectors = stackalloc ulong[32];
         int count = 0;
         int lanes = BitOperations.PopCount(mask);
+        ulong highest = 0;
         for (uint left = mask; left != 0; left &= left - 1)
         {
+            // Aligned accesses of up to 16 bytes lie in one sector. Most warps touch sectors in rising order.
             ulong sector = addresses[BitOperations.TrailingZeroCount(left)] / 32;
-            int known = count - 1;
-            while (known >= 0 && sectors[known] != sector)
+            if (sector > highest)
             {
-                known--;
+                highest = sector;
+                sectors[count++] = sector;
             }
-            if (known < 0)
+            else if (sectors[count - 1] != sector && !new ReadOnlySpan<ulong>(sectors, count).Contains(sector))
             {
                 sectors[count++] = sector;
             }
@@ -253,47 +306,56 @@ internal sealed unsafe partial class Warp
     }
 
     // Wavefronts of shared memory: up to 128 bytes in one pass; lanes that want different words of one bank need more passes.
-    // Accesses of 8 and 16 bytes go in halves and quarters of the warp.
+    // Accesses of 8 and 16 bytes go in halves and quarters of the warp, through banks of their own size.
     private void CountBanks(ulong* addresses, uint mask, int bytes)
     {
-        int unit = Math.Max(4, bytes);
-        int groups = 128 / unit;
-        byte* ways = stackalloc byte[32];
-        for (int first = 0; first < 32; first += groups)
+        int shift = BitOperations.Log2((uint)Math.Max(4, bytes));
+        int banks = 128 >> shift;
+        ulong* holders = stackalloc ulong[32];   // unit that each bank serves first
+        PtxCounts counts = _block.Counts;
+        for (int first = 0; first < 32; first += banks)
         {
-            uint lanes = groups == 32 ? mask : mask & (((1u << groups) - 1) << first);
+            uint lanes = banks == 32 ? mask : mask & (((1u << banks) - 1) << first);
             if (lanes == 0)
             {
                 continue;
             }
-            new Span<byte>(ways, 32).Clear();
-            int most = 1;
+            uint used = 0;
+            bool conflict = false;
             for (uint left = lanes; left != 0; left &= left - 1)
             {
-                int lane = BitOperations.TrailingZeroCount(left);
-                ulong id = addresses[lane] / (uint)unit;
-                int bank = (int)(id % (uint)groups);
-                if (ways[bank] != 0 && IsAmong(addresses, lanes & ((1u << lane) - 1), (uint)unit, id))
-                {
-                    continue;
-                }
-                ways[bank]++;
-                most = Math.Max(most, ways[bank]);
+                ulong unit = addresses[BitOperations.TrailingZeroCount(left)] >> shift;
+                int bank = (int)unit & (banks - 1);
+                conflict |= (used >> bank & 1) != 0 && holders[bank] != unit;
+                holders[bank] = unit;
+                used |= 1u << bank;
             }
-            _block.Counts.SharedWavefronts += most;
-            _block.Counts.BankConflicts += most - 1;
+            int wavefronts = conflict ? CountConflicts(addresses, lanes, shift, banks) : 1;
+            counts.SharedWavefronts += wavefronts;
+            counts.BankConflicts += wavefronts - 1;
         }
     }
 
-    private static bool IsAmong(ulong* addresses, uint lanes, uint unit, ulong id)
+    // The most different units that lanes want from one bank.
+    private static int CountConflicts(ulong* addresses, uint lanes, int shift, int banks)
     {
+        byte* ways = stackalloc byte[32];
+        new Span<byte>(ways, 32).Clear();
+        int most = 1;
         for (uint left = lanes; left != 0; left &= left - 1)
         {
-            if (addresses[BitOperations.TrailingZeroCount(left)] / unit == id)
+            int lane = BitOperations.TrailingZeroCount(left);
+            ulong unit = addresses[lane] >> shift;
+            bool known = false;
+            for (uint before = lanes & ((1u << lane) - 1); before != 0 && !known; before &= before - 1)
             {
-                return true;
+                known = addresses[BitOperations.TrailingZeroCount(before)] >> shift == unit;
+            }
+            if (!known)
+            {
+                most = Math.Max(most, ++ways[(int)unit & (banks - 1)]);
             }
         }
-        return false;
+        return most;
     }
 }

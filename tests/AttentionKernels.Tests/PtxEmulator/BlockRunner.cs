@@ -23,7 +23,7 @@ internal sealed unsafe class BlockRunner : IDisposable
         ApproximationSeed = options.ApproximationSeed;
         _mostInstructions = options.MostInstructions;
         Shared = new SharedMemory(shape.TotalSharedBytes);
-        Executed = new long[entry.Instructions.Length];
+        Steps = [.. entry.Instructions.Select(instruction => new PtxStep(instruction))];
         int warps = (shape.Threads + 31) / 32;
         int stride = (entry.RegisterBytes + 127) / 128 * 128;
         _registers = (byte*)NativeMemory.AlignedAlloc((nuint)Math.Max(128, (long)stride * warps), 128);
@@ -47,8 +47,8 @@ internal sealed unsafe class BlockRunner : IDisposable
     /// <summary>Tag of the block's writes to global memory.</summary>
     public uint Tag { get; private set; }
 
-    /// <summary>Executions of each instruction by a warp.</summary>
-    public long[] Executed { get; }
+    /// <summary>The program.</summary>
+    public PtxStep[] Steps { get; }
 
     public long StepsLeft { get; set; }
 
@@ -85,12 +85,11 @@ internal sealed unsafe class BlockRunner : IDisposable
     /// <summary>Adds what the instructions counted; call it once, at the end.</summary>
     public PtxCounts TakeCounts()
     {
-        for (int i = 0; i < Executed.Length; i++)
+        foreach (ref PtxStep step in Steps.AsSpan())
         {
-            Counts[Entry.Instructions[i].Class] += Executed[i];
-            Counts.WarpInstructions += Executed[i];
+            Counts[step.Instruction.Class] += step.Executed;
+            Counts.WarpInstructions += step.Executed;
         }
-        Array.Clear(Executed);
         return Counts;
     }
 

@@ -14,7 +14,6 @@ internal sealed unsafe partial class Warp : IDisposable
     private const uint All = uint.MaxValue;
 
     private readonly BlockRunner _block;
-    private readonly PtxInstruction[] _code;
     private readonly byte* _registers;
     private readonly uint[] _hasValue;   // one mask for each register; only those that instructions check are kept
     private readonly Stack<(int Pc, uint Mask, int Meet)> _waiting = new();
@@ -28,7 +27,6 @@ internal sealed unsafe partial class Warp : IDisposable
     public Warp(BlockRunner block, int index, byte* registers)
     {
         _block = block;
-        _code = block.Entry.Instructions;
         _registers = registers;
         _hasValue = new uint[block.Entry.TracksRegisters ? block.Entry.RegisterCount : 0];
         _local = new LocalMemory(block.Entry.LocalBytes);
@@ -80,7 +78,7 @@ internal sealed unsafe partial class Warp : IDisposable
     public void Run()
     {
         State = WarpState.Running;
-        long[] executed = _block.Executed;
+        PtxStep[] steps = _block.Steps;
         while (State == WarpState.Running)
         {
             if (_pc == _meet || _active == 0)
@@ -88,38 +86,46 @@ internal sealed unsafe partial class Warp : IDisposable
                 Meet();
                 continue;
             }
-            PtxInstruction instruction = _code[_pc];
-            executed[_pc]++;
+            ref PtxStep step = ref steps[_pc];
+            step.Executed++;
             if (--_block.StepsLeft < 0)
             {
-                throw Error(instruction, null, "too many instructions: an endless loop?");
+                throw Error(step.Instruction, null, "too many instructions: an endless loop?");
             }
             _pc++;
             _mask = _active;
-            if (instruction.Guard >= 0)
+            if (step.IsPlain)
             {
-                uint guard = Predicate(instruction.Guard);
-                if (instruction.Checked is not null)
-                {
-                    Check(instruction);
-                }
-                _mask &= instruction.GuardNegated ? ~guard : guard;
-                if (_mask == 0)
-                {
-                    continue;
-                }
+                step.Execute(this, step.Instruction);
             }
-            else if (instruction.Checked is not null)
+            else
             {
-                Check(instruction);
+                ExecuteGuarded(step.Instruction);
             }
-            instruction.Execute(this, instruction);
-            if (instruction.Tracked is not null)
+        }
+    }
+
+    private void ExecuteGuarded(PtxInstruction instruction)
+    {
+        if (instruction.Checked is not null)
+        {
+            Check(instruction);
+        }
+        if (instruction.Guard >= 0)
+        {
+            uint guard = Predicate(instruction.Guard);
+            _mask &= instruction.GuardNegated ? ~guard : guard;
+            if (_mask == 0)
             {
-                foreach (PtxRegister register in instruction.Tracked)
-                {
-                    _hasValue[register.Id] |= _mask;
-                }
+                return;
+            }
+        }
+        instruction.Execute(this, instruction);
+        if (instruction.Tracked is not null)
+        {
+            foreach (PtxRegister register in instruction.Tracked)
+            {
+                _hasValue[register.Id] |= _mask;
             }
         }
     }

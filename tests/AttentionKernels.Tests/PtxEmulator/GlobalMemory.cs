@@ -4,6 +4,10 @@ namespace AttentionKernels.Tests.PtxEmulator;
 /// Device memory of the emulator: ranges of host memory, so that a device address is a host address. What lies outside them cannot
 /// be read or written. The caller owns the memory and keeps it alive and in place.
 /// </summary>
+/// <remarks>
+/// A byte that two blocks of a launch write, or that a block reads after another one wrote it, is an error. Not found: a block that
+/// writes what another one read before, and warps of one block that exchange global bytes without a barrier.
+/// </remarks>
 internal sealed unsafe class GlobalMemory
 {
     private const uint FirstTag = 2;

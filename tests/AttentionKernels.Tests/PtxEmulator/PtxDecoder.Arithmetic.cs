@@ -151,10 +151,10 @@ internal sealed unsafe partial class PtxDecoder
         ulong High(ulong a, ulong b) => bits < 64 ? Wide(a, b) >> bits
             : signed ? (ulong)Math.BigMul((long)a, (long)b, out _) : Math.BigMul(a, b, out _);
         ulong Divide(ulong a, ulong b) => Signed(b, bits) == -1 ? 0 - a : (ulong)(Signed(a, bits) / Signed(b, bits));
-        UseVectorForm(opcode, part, bits, saturate);
+        UseVectorForm(opcode, part, bits, signed, saturate);
     }
 
-    private void UseVectorForm(string opcode, string? part, int bits, bool saturate)
+    private void UseVectorForm(string opcode, string? part, int bits, bool signed, bool saturate)
     {
         if (saturate)
         {
@@ -173,6 +173,12 @@ internal sealed unsafe partial class PtxDecoder
                 break;
             case ("mad", "lo", 32):
                 _i.Execute = &Warp.MultiplyAdd32;
+                break;
+            case ("min", _, 32) when signed:
+                _i.Execute = &Warp.MinS32;
+                break;
+            case ("max", _, 32) when signed:
+                _i.Execute = &Warp.MaxS32;
                 break;
             case ("add", _, 64):
                 _i.Execute = &Warp.Add64;
@@ -488,12 +494,25 @@ internal sealed unsafe partial class PtxDecoder
         PtxOperand target = _statement.Operand(0);
         _i.D = Destination(target.Kind == PtxOperandKind.Pair ? target.Items[0] : target, 1);
         _i.D2 = target.Kind == PtxOperandKind.Pair ? Destination(target.Items[1], 1) : -1;
+        _i.Flush = flush;
         _i.Execute = (comparison, type.Kind, type.Bits) switch
         {
-            ("eq", 'b' or 'u' or 's', 32) => &Warp.SetPredicateU32Equal,
-            ("ne", 'b' or 'u' or 's', 32) => &Warp.SetPredicateU32NotEqual,
-            ("lt", 's', 32) => &Warp.SetPredicateS32Less,
-            ("ge", 's', 32) => &Warp.SetPredicateS32GreaterOrEqual,
+            ("eq", 'b' or 'u' or 's', 32) => &Warp.EqualU32,
+            ("ne", 'b' or 'u' or 's', 32) => &Warp.NotEqualU32,
+            ("lt", 's', 32) => &Warp.LessS32,
+            ("le", 's', 32) => &Warp.LessOrEqualS32,
+            ("gt", 's', 32) => &Warp.GreaterS32,
+            ("ge", 's', 32) => &Warp.GreaterOrEqualS32,
+            ("lt" or "lo", 'u', 32) => &Warp.LessU32,
+            ("le" or "ls", 'u', 32) => &Warp.LessOrEqualU32,
+            ("gt" or "hi", 'u', 32) => &Warp.GreaterU32,
+            ("ge" or "hs", 'u', 32) => &Warp.GreaterOrEqualU32,
+            ("eq", 'f', 32) => &Warp.EqualF32,
+            ("neu", 'f', 32) => &Warp.NotEqualOrNanF32,
+            ("lt", 'f', 32) => &Warp.LessF32,
+            ("le", 'f', 32) => &Warp.LessOrEqualF32,
+            ("gt", 'f', 32) => &Warp.GreaterF32,
+            ("ge", 'f', 32) => &Warp.GreaterOrEqualF32,
             _ => &Warp.SetPredicate,
         };
     }

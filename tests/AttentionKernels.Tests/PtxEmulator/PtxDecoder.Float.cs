@@ -132,6 +132,10 @@ internal sealed unsafe partial class PtxDecoder
             "abs" => (a, _, _) => flushed(a) & ~sign,
             _ => (a, b, _) => (b & ~sign) | (a & sign),   // copysign d, a, b: the sign of a
         });
+        if (opcode == "neg" && type.Bits == 32)
+        {
+            _i.Execute = &Warp.NegateF32;
+        }
     }
 
     private static double HalfResult(double value, PtxType type, bool flush, bool saturate)
@@ -267,6 +271,17 @@ internal sealed unsafe partial class PtxDecoder
                 value = saturate ? value > 0 ? Math.Min(value, 1) : 0 : value;
                 return FloatBits(value, to, rounding == "rz", flush);
             });
+            bool narrowRegisters = target.Register?.Bits <= 32 && (source.Register?.Bits ?? 32) <= 32;
+            if (narrowRegisters && !flush && !saturate && !relu)
+            {
+                _i.Execute = (from, to, rounding) switch
+                {
+                    ({ Kind: 'f', Bits: 16 }, { Kind: 'f', Bits: 32 }, null) => &Warp.WidenHalf,
+                    ({ Kind: 'f', Bits: 32 }, { Kind: 'f', Bits: 16 }, "rn") => &Warp.NarrowHalf,
+                    ({ Kind: 'f', Bits: 32 }, { Kind: 'h', Bits: 16 }, "rn") => &Warp.NarrowBrainFloat,
+                    _ => _i.Execute,
+                };
+            }
         }
     }
 

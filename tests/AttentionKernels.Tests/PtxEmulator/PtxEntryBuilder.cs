@@ -37,6 +37,9 @@ internal sealed class PtxEntryBuilder
 
     public int RegisterCount { get; private set; }
 
+    /// <summary>Whether an instruction has the address of dynamic shared memory, so that no static array may move it.</summary>
+    public bool UsesDynamicShared { get; private set; }
+
     public void Open() => _scope = new PtxScope(_scope);
 
     public void Close() => _scope = _scope.Parent ?? _scope;
@@ -114,7 +117,12 @@ internal sealed class PtxEntryBuilder
         {
             return (PtxSpace.Shared, offset);
         }
-        return name == _dynamicShared ? (PtxSpace.Shared, DynamicOffset) : null;
+        if (name != _dynamicShared)
+        {
+            return null;
+        }
+        UsesDynamicShared = true;
+        return (PtxSpace.Shared, DynamicOffset);
     }
 
     public void Add(PtxStatement statement)
@@ -171,7 +179,6 @@ internal sealed class PtxEntryBuilder
         };
     }
 
-    // Static arrays declared after a use of the dynamic symbol would move it: PTX as compilers write it declares first.
     private int DynamicOffset => (SharedBytes + _dynamicAlign - 1) / _dynamicAlign * _dynamicAlign;
 
     private int Reserve(int bytes)

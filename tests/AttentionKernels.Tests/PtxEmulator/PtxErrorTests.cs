@@ -71,6 +71,7 @@ public sealed class PtxErrorTests
         { "leave parameter n of 4 bytes", "ld.param.b64 %rd4, [n]; // here" },
         { "cvt needs .rn here", "cvt.f16.f32 %h1, %r4; // here" },
         { "rounding .rz is not supported", "add.rz.f32 %r4, %r5, %r6; // here" },
+        { "behind a use of the dynamic one", "mov.u32 %r4, dyn;\n.shared .b32 late; // here" },
         { "functions are not supported", "ret;\n}\n.func f // here" },
     };
 
@@ -89,7 +90,7 @@ public sealed class PtxErrorTests
     [MemberData(nameof(Refused))]
     public void What_The_Parser_Does_Not_Know_Is_An_Error_With_Its_Line(string problem, string body)
     {
-        PtxProgram program = new(body, ".shared .align 16 .b8 smem[1024];");
+        PtxProgram program = new(body, ".shared .align 16 .b8 smem[1024];", module: ".extern .shared .align 16 .b8 dyn[];");
         PtxException error = Assert.Throws<PtxException>(() => { PtxModule.Parse(program.Text); });
         Assert.Contains(problem, error.Message);
         Assert.Equal(program.MarkedLine, error.Line);

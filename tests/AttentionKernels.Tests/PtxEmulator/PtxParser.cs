@@ -304,6 +304,10 @@ internal sealed class PtxParser
                 break;
             case "local" or "shared":
                 (string name, int align, int bytes, int line) = ParseArray();
+                if (directive == "shared" && builder.UsesDynamicShared)
+                {
+                    throw new PtxException("shared memory is declared behind a use of the dynamic one", line, Source(line));
+                }
                 bool isNew = directive == "local" ? builder.AddLocal(name, align, bytes) : builder.AddShared(name, align, bytes);
                 if (!isNew || builder.SharedBytes > MostBytes || builder.LocalBytes > MostBytes)
                 {

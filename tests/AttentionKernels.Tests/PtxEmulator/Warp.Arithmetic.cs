@@ -32,14 +32,38 @@ internal sealed unsafe partial class Warp
         w.StorePredicates(i, result);
     }
 
-    public static void SetPredicateU32Equal(Warp w, PtxInstruction i) => w.Compare(i, (a, b) => Vector256.Equals(a, b));
+    // setp, eight lanes at a time. Comparisons of floats with NaN are false, but for NotEqualOrNan.
+    public static void EqualU32(Warp w, PtxInstruction i) => w.Compare(i, (a, b) => Vector256.Equals(a, b));
 
-    public static void SetPredicateU32NotEqual(Warp w, PtxInstruction i) => w.Compare(i, (a, b) => ~Vector256.Equals(a, b));
+    public static void NotEqualU32(Warp w, PtxInstruction i) => w.Compare(i, (a, b) => ~Vector256.Equals(a, b));
 
-    public static void SetPredicateS32Less(Warp w, PtxInstruction i) => w.Compare(i, (a, b) => Vector256.LessThan(a.AsInt32(), b.AsInt32()).AsUInt32());
+    public static void LessS32(Warp w, PtxInstruction i) => w.Compare(i, (a, b) => Vector256.LessThan(a.AsInt32(), b.AsInt32()).AsUInt32());
 
-    public static void SetPredicateS32GreaterOrEqual(Warp w, PtxInstruction i) =>
-        w.Compare(i, (a, b) => Vector256.GreaterThanOrEqual(a.AsInt32(), b.AsInt32()).AsUInt32());
+    public static void LessOrEqualS32(Warp w, PtxInstruction i) => w.Compare(i, (a, b) => Vector256.LessThanOrEqual(a.AsInt32(), b.AsInt32()).AsUInt32());
+
+    public static void GreaterS32(Warp w, PtxInstruction i) => w.Compare(i, (a, b) => Vector256.GreaterThan(a.AsInt32(), b.AsInt32()).AsUInt32());
+
+    public static void GreaterOrEqualS32(Warp w, PtxInstruction i) => w.Compare(i, (a, b) => Vector256.GreaterThanOrEqual(a.AsInt32(), b.AsInt32()).AsUInt32());
+
+    public static void LessU32(Warp w, PtxInstruction i) => w.Compare(i, (a, b) => Vector256.LessThan(a, b));
+
+    public static void LessOrEqualU32(Warp w, PtxInstruction i) => w.Compare(i, (a, b) => Vector256.LessThanOrEqual(a, b));
+
+    public static void GreaterU32(Warp w, PtxInstruction i) => w.Compare(i, (a, b) => Vector256.GreaterThan(a, b));
+
+    public static void GreaterOrEqualU32(Warp w, PtxInstruction i) => w.Compare(i, (a, b) => Vector256.GreaterThanOrEqual(a, b));
+
+    public static void EqualF32(Warp w, PtxInstruction i) => w.CompareFloats(i, (a, b) => Vector256.Equals(a, b).AsUInt32());
+
+    public static void NotEqualOrNanF32(Warp w, PtxInstruction i) => w.CompareFloats(i, (a, b) => ~Vector256.Equals(a, b).AsUInt32());
+
+    public static void LessF32(Warp w, PtxInstruction i) => w.CompareFloats(i, (a, b) => Vector256.LessThan(a, b).AsUInt32());
+
+    public static void LessOrEqualF32(Warp w, PtxInstruction i) => w.CompareFloats(i, (a, b) => Vector256.LessThanOrEqual(a, b).AsUInt32());
+
+    public static void GreaterF32(Warp w, PtxInstruction i) => w.CompareFloats(i, (a, b) => Vector256.GreaterThan(a, b).AsUInt32());
+
+    public static void GreaterOrEqualF32(Warp w, PtxInstruction i) => w.CompareFloats(i, (a, b) => Vector256.GreaterThanOrEqual(a, b).AsUInt32());
 
     /// <summary>Logic of predicates: Mode &amp;, |, ^, ! (not), m (move), c (constant: NegatedA); sources A and B.</summary>
     public static void PredicateLogic(Warp w, PtxInstruction i)
@@ -156,6 +180,22 @@ internal sealed unsafe partial class Warp
         for (int at = 0; at < 128; at += 32)
         {
             w.Put(i, at, (w.U32(i.A, at) * w.U32(i.B, at)) + w.U32(i.C, at));
+        }
+    }
+
+    public static void MinS32(Warp w, PtxInstruction i)
+    {
+        for (int at = 0; at < 128; at += 32)
+        {
+            w.Put(i, at, Vector256.Min(w.U32(i.A, at).AsInt32(), w.U32(i.B, at).AsInt32()).AsUInt32());
+        }
+    }
+
+    public static void MaxS32(Warp w, PtxInstruction i)
+    {
+        for (int at = 0; at < 128; at += 32)
+        {
+            w.Put(i, at, Vector256.Max(w.U32(i.A, at).AsInt32(), w.U32(i.B, at).AsInt32()).AsUInt32());
         }
     }
 
@@ -299,6 +339,42 @@ internal sealed unsafe partial class Warp
         }
     }
 
+    /// <summary>neg.f32: changes the sign, also of a NaN.</summary>
+    public static void NegateF32(Warp w, PtxInstruction i)
+    {
+        for (int at = 0; at < 128; at += 32)
+        {
+            w.Put(i, at, w.F32(i, i.A, at).AsUInt32() ^ Vector256.Create(0x8000_0000u));
+        }
+    }
+
+    /// <summary>cvt.f32.f16.</summary>
+    public static void WidenHalf(Warp w, PtxInstruction i)
+    {
+        for (int at = 0; at < 128; at += 32)
+        {
+            w.PutFloat(i, at, NarrowFloat.FromHalf(w.U32(i.A, at) & Vector256.Create(0xffffu)));
+        }
+    }
+
+    /// <summary>cvt.rn.f16.f32.</summary>
+    public static void NarrowHalf(Warp w, PtxInstruction i)
+    {
+        for (int at = 0; at < 128; at += 32)
+        {
+            w.Put(i, at, NarrowFloat.ToHalf(w.U32(i.A, at).AsSingle()));
+        }
+    }
+
+    /// <summary>cvt.rn.bf16.f32.</summary>
+    public static void NarrowBrainFloat(Warp w, PtxInstruction i)
+    {
+        for (int at = 0; at < 128; at += 32)
+        {
+            w.Put(i, at, NarrowFloat.ToBrainFloat(w.U32(i.A, at).AsSingle()));
+        }
+    }
+
     /// <summary>cvt.rn.f16x2.f32: A becomes the upper half, B the lower one.</summary>
     public static void PackHalves(Warp w, PtxInstruction i)
     {
@@ -321,6 +397,8 @@ internal sealed unsafe partial class Warp
         }
     }
 
+    private delegate Vector256<uint> FloatComparison(Vector256<float> a, Vector256<float> b);
+
     private delegate Vector256<uint> VectorComparison(Vector256<uint> a, Vector256<uint> b);
 
     private void Compare(PtxInstruction i, VectorComparison comparison)
@@ -329,6 +407,16 @@ internal sealed unsafe partial class Warp
         for (int at = 0; at < 128; at += 32)
         {
             result |= comparison(U32(i.A, at), U32(i.B, at)).ExtractMostSignificantBits() << (at / 4);
+        }
+        StorePredicates(i, result);
+    }
+
+    private void CompareFloats(PtxInstruction i, FloatComparison comparison)
+    {
+        uint result = 0;
+        for (int at = 0; at < 128; at += 32)
+        {
+            result |= comparison(F32(i, i.A, at), F32(i, i.B, at)).ExtractMostSignificantBits() << (at / 4);
         }
         StorePredicates(i, result);
     }

@@ -1,0 +1,73 @@
+using static AttentionKernels.Cuda.CudaNative;
+
+namespace AttentionKernels.Cuda;
+
+/// <summary>A stream of a device, for one call of the engine. Makes the device's context this thread's until Dispose; waits for nothing.</summary>
+internal unsafe ref struct CudaQueue : IKernelQueue
+{
+    private readonly CudaContext _context;
+    private readonly WorkStream* _stream;
+    private readonly CudaContext.Use _use;
+    private PinnedBuffer? _staged;
+
+    /// <param name="context">The stream's context.</param>
+    /// <param name="stream">A CUstream.</param>
+    public CudaQueue(CudaContext context, void* stream)
+    {
+        _context = context;
+        _stream = (WorkStream*)stream;
+        _use = context.Enter();
+    }
+
+    /// <inheritdoc/>
+    public readonly KernelManifest Kernels => _context.Kernels;
+
+    /// <inheritdoc/>
+    public readonly int Multiprocessors => _context.Multiprocessors;
+
+    /// <inheritdoc/>
+    public readonly void Launch(KernelEntry kernel, Grid grid, ref KernelArguments arguments)
+    {
+        void** addresses = stackalloc void*[KernelParameters.Most];
+        KernelArguments.Address(ref arguments, kernel, addresses);
+        _context.Driver.Launch(_context.FunctionOf(kernel), grid, kernel.Threads, kernel.DynamicSharedBytes, _stream, addresses);
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="NotSupportedException">The stream is being captured: a graph would read the memory again when it runs, with whatever is in it then.</exception>
+    public void* Stage(nuint bytes)
+    {
+        if (_context.Driver.IsCapturing(_stream))
+        {
+            throw new NotSupportedException("steered rows cannot be captured into a CUDA graph: what they do is decided on the host in each run; capture decode steps, which have none");
+        }
+        _staged = _context.TakeBuffer(bytes);
+        return _staged.Memory;
+    }
+
+    /// <inheritdoc/>
+    public readonly void Upload(void* target, void* source, nuint bytes)
+    {
+        nuint first = (nuint)source - (nuint)(_staged == null ? null : _staged.Memory);
+        if (_staged == null || first > _staged.Bytes || bytes > _staged.Bytes - first)
+        {
+            throw new InvalidOperationException($"{bytes} bytes are uploaded from {first}, expected a part of the {_staged?.Bytes ?? 0} that were staged");
+        }
+        _context.Driver.Upload((long)target, source, bytes, _stream);
+        _context.Driver.Record(_staged.Read, _stream);
+    }
+
+    /// <inheritdoc/>
+    public readonly void Clear(void* target, nuint bytes) => _context.Driver.Clear((long)target, bytes, _stream);
+
+    /// <summary>Ends the call; what was put into the stream goes on.</summary>
+    public void Dispose()
+    {
+        if (_staged != null)
+        {
+            _context.Return(_staged);
+            _staged = null;
+        }
+        _use.Dispose();
+    }
+}

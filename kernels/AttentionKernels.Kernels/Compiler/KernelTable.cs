@@ -17,10 +17,47 @@ internal static class KernelTable
                Kernel = "DecodeCombine",
                Method = Method(typeof(DecodeCombineKernel), element.Type),
                ElementType = element.Name,
-               Threads = 128,
+               Threads = DecodeCombineKernel.Threads,
                MaxRegisters = 64,
+           },
+        new KernelConfiguration
+        {
+            Kernel = "HeadScores",
+            Method = Method(typeof(HeadScoresKernel)),
+            Threads = HeadScoresKernel.Threads,
+            DynamicSharedBytes = HeadScoresKernel.SharedBytes,
+            MaxRegisters = 64,
+        },
+        .. from element in Elements
+           select new KernelConfiguration
+           {
+               Kernel = "SocialBias",
+               Method = Method(typeof(SocialBiasKernel), element.Type),
+               ElementType = element.Name,
+               Threads = SocialBiasKernel.Threads,
+               Rows = SocialBiasKernel.Rows,
+               MaxRegisters = 64,
+           },
+        .. from element in Elements
+           from isSplit in new[] { false, true }
+           select new KernelConfiguration
+           {
+               Kernel = "PrefillSimt",
+               Method = Method(typeof(PrefillSimtKernel), element.Type, isSplit ? typeof(SplitRows) : typeof(PlainRows)),
+               ElementType = element.Name,
+               Variant = isSplit ? "classes" : "plain",
+               Threads = PrefillSimtKernel.Threads,
+               MinBlocks = isSplit ? 1 : 2,
+               DynamicSharedBytes = isSplit ? PrefillSimtKernel.SplitSharedBytes : PrefillSimtKernel.PlainSharedBytes,
+               Rows = PrefillSimtKernel.Rows,
+               Keys = PrefillSimtKernel.Keys,
+               MaxRegisters = isSplit ? 255 : 128,
            },
     ];
 
-    private static MethodInfo Method(Type kernel, params Type[] arguments) => kernel.GetMethod("Run")!.MakeGenericMethod(arguments);
+    private static MethodInfo Method(Type kernel, params Type[] arguments)
+    {
+        MethodInfo method = kernel.GetMethod("Run")!;
+        return arguments.Length == 0 ? method : method.MakeGenericMethod(arguments);
+    }
 }

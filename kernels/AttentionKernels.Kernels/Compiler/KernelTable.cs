@@ -1,0 +1,63 @@
+using System.Reflection;
+using AttentionKernels.Kernels.Device;
+
+namespace AttentionKernels.Kernels.Compiler;
+
+/// <summary>Every configuration of every kernel. A new kernel is a static method in a file of <c>Kernels/</c> and a row here.</summary>
+internal static class KernelTable
+{
+    private static readonly (string Name, Type Type)[] Elements = [("f16", typeof(Float16)), ("bf16", typeof(BFloat16)), ("f32", typeof(Float32))];
+
+    /// <summary>All configurations, in the order of the manifest.</summary>
+    public static KernelConfiguration[] All { get; } =
+    [
+        .. from element in Elements
+           select new KernelConfiguration
+           {
+               Kernel = "DecodeCombine",
+               Method = Method(typeof(DecodeCombineKernel), element.Type),
+               ElementType = element.Name,
+               Threads = DecodeCombineKernel.Threads,
+               MaxRegisters = 64,
+           },
+        new KernelConfiguration
+        {
+            Kernel = "HeadScores",
+            Method = Method(typeof(HeadScoresKernel)),
+            Threads = HeadScoresKernel.Threads,
+            DynamicSharedBytes = HeadScoresKernel.SharedBytes,
+            MaxRegisters = 64,
+        },
+        .. from element in Elements
+           select new KernelConfiguration
+           {
+               Kernel = "SocialBias",
+               Method = Method(typeof(SocialBiasKernel), element.Type),
+               ElementType = element.Name,
+               Threads = SocialBiasKernel.Threads,
+               Rows = SocialBiasKernel.Rows,
+               MaxRegisters = 64,
+           },
+        .. from element in Elements
+           from isSplit in new[] { false, true }
+           select new KernelConfiguration
+           {
+               Kernel = "PrefillSimt",
+               Method = Method(typeof(PrefillSimtKernel), element.Type, isSplit ? typeof(SplitRows) : typeof(PlainRows)),
+               ElementType = element.Name,
+               Variant = isSplit ? "classes" : "plain",
+               Threads = PrefillSimtKernel.Threads,
+               MinBlocks = isSplit ? 1 : 2,
+               DynamicSharedBytes = isSplit ? PrefillSimtKernel.SplitSharedBytes : PrefillSimtKernel.PlainSharedBytes,
+               Rows = PrefillSimtKernel.Rows,
+               Keys = PrefillSimtKernel.Keys,
+               MaxRegisters = isSplit ? 255 : 128,
+           },
+    ];
+
+    private static MethodInfo Method(Type kernel, params Type[] arguments)
+    {
+        MethodInfo method = kernel.GetMethod("Run")!;
+        return arguments.Length == 0 ? method : method.MakeGenericMethod(arguments);
+    }
+}

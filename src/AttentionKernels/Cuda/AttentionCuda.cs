@@ -63,12 +63,12 @@ internal static unsafe class AttentionCuda
 
         KernelArguments arguments = default;
         SetProblem(ref arguments, call, plan);
+        SetUploaded(ref arguments, plan);
         (int plainBlocks, int splitBlocks) = (0, 0);
         if (plan.UploadBytes > 0)
         {
             (plainBlocks, splitBlocks) = plan.Fill(call);
             queue.Upload(plan.Uploaded, plan.Prepared, plan.UploadBytes);
-            SetUploaded(ref arguments, plan);
         }
         if (plan.Decode != null)
         {
@@ -133,9 +133,6 @@ internal static unsafe class AttentionCuda
     private static void FinishSpoken<TQueue>(ref TQueue queue, ref KernelArguments arguments, in CudaCall call, in CudaPlan plan)
         where TQueue : IKernelQueue, allows ref struct
     {
-        // Rows of U that a block of the epilogue has.
-        const int RowsOfBlock = 4;
-
         float* scores = call.Bias.HeadScores != null ? call.Bias.HeadScores : plan.HeadScores;
         void* given = plan.HostGate != null ? plan.OnDevice(plan.HostGate) : call.Bias.HeadScoresIn;
         arguments.Set(KernelParameter.HeadScores, scores);
@@ -148,7 +145,7 @@ internal static unsafe class AttentionCuda
         queue.Launch(plan.Gate!, new Grid(call.Problem.Heads, call.Problem.Batch), ref arguments);
         if (plan.Epilogue != null)
         {
-            queue.Launch(plan.Epilogue, new Grid(CudaPlan.DivideUp(plan.Spoken, RowsOfBlock), call.Problem.Heads), ref arguments);
+            queue.Launch(plan.Epilogue, new Grid(CudaPlan.DivideUp(plan.Spoken, plan.Epilogue.Rows), call.Problem.Heads), ref arguments);
         }
     }
 

@@ -5,12 +5,26 @@ namespace AttentionKernels.Cuda;
 /// <summary>What the launcher gives each kernel: the manifest must list exactly these, in any order.</summary>
 internal static class KernelSignatures
 {
+    private static readonly KernelParameter[] OutputTensor = [Output, OutputBatchStride, OutputHeadStride, OutputTokenStride];
+
     private static readonly Dictionary<string, KernelParameter[]> Known = new()
     {
-        ["DecodeCombine"] =
+        ["PrefillSimt"] =
         [
-            PartialStats, PartialOutputs, Output, OutputBatchStride, OutputHeadStride, OutputTokenStride, HeadSink, Heads, QueryLength, HeadSize, Splits,
+            Query, QueryBatchStride, QueryHeadStride, QueryTokenStride, Key, KeyBatchStride, KeyHeadStride, KeyTokenStride,
+            Value, ValueBatchStride, ValueHeadStride, ValueTokenStride, .. OutputTensor, Bias, BiasBatchStride, BiasHeadStride, BiasTokenStride,
+            HeadSink, KeyLengths, QueryOffsets, Blocks, SpokenIndex, Run, Aligned, Boxed, Stats, Outputs,
+            Heads, KvHeads, QueryLength, KeyLength, HeadSize, ValueHeadSize, RowBlocks, Tiles, Spoken, Scale, Softcap, Causal, Window,
         ],
+        ["HeadScores"] =
+        [
+            Stats, SpokenStart, BoxedCount, Run, AlignedKeys, HeadSink, HeadScoresIn, HeadScores, Alignment, Lambda, Alpha, ClampNegative, Heads, Spoken,
+        ],
+        ["SocialBias"] =
+        [
+            Stats, Outputs, .. OutputTensor, SpokenStart, SpokenRow, Gates, HeadSink, Lambda, Alpha, ClampNegative, Heads, Spoken, ValueHeadSize,
+        ],
+        ["DecodeCombine"] = [PartialStats, PartialOutputs, .. OutputTensor, HeadSink, Heads, QueryLength, ValueHeadSize, Splits],
     };
 
     /// <summary>Parameters of a kernel by its stem; null: unknown.</summary>

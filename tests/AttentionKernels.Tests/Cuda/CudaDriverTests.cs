@@ -55,6 +55,7 @@ public sealed unsafe class CudaDriverTests : IDisposable
     [Fact]
     public void Every_Error_Names_The_Call_And_Leaves_No_Context_Behind()
     {
+        _stub.Reset();
         Work();
         string[] calls = _stub.CallNames;
         Assert.Equal(
@@ -63,7 +64,7 @@ public sealed unsafe class CudaDriverTests : IDisposable
                 "cuFuncSetAttribute", "cuInit", "cuLaunchKernel", "cuMemHostAlloc", "cuMemcpyHtoDAsync", "cuMemsetD8Async", "cuModuleGetFunction", "cuModuleLoadDataEx", "cuStreamIsCapturing",
             ],
             calls.Distinct().Order(StringComparer.Ordinal));
-        for (int i = 0; i < calls.Length - 1; i++)
+        for (int i = 0; i < calls.Length; i++)
         {
             _stub.Reset();
             _stub.Fail("", i + 1, LaunchFailed);
@@ -159,7 +160,7 @@ public sealed unsafe class CudaDriverTests : IDisposable
             [KernelParameter.HeadSink] = "0000000000000000",
             [KernelParameter.Heads] = "1c000000",
             [KernelParameter.QueryLength] = "01000000",
-            [KernelParameter.HeadSize] = "80000000",
+            [KernelParameter.ValueHeadSize] = "80000000",
             [KernelParameter.Splits] = "feffffff",
         };
         string expected = string.Join(' ', Combine.Parameters.Select(parameter => bytes[parameter]));
@@ -246,7 +247,7 @@ public sealed unsafe class CudaDriverTests : IDisposable
         {
             KernelArguments arguments = default;
             arguments.Set(KernelParameter.Splits, -2);
-            arguments.Set(KernelParameter.HeadSize, 128);
+            arguments.Set(KernelParameter.ValueHeadSize, 128);
             arguments.Set(KernelParameter.QueryLength, 1);
             arguments.Set(KernelParameter.Heads, 28);
             arguments.Set(KernelParameter.HeadSink, (void*)null);

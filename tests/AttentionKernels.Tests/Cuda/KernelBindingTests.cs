@@ -41,7 +41,7 @@ public sealed class KernelBindingTests
     [Fact]
     public void A_Parameter_Of_Another_Type_Is_Named() =>
         Refused(
-            kernel => kernel["parameters"]![0]!["type"] = "float", "kernel DecodeCombine_f16 has parameter 'partialStats' of type f32 and 8 bytes, expected i64 and 8");
+            kernel => kernel["parameters"]![0]!["type"] = "float", "kernel DecodeCombine_f16 has parameter 'partialStats' of type float and 8 bytes, expected long and 8");
 
     [Fact]
     public void A_Parameter_That_Comes_Twice_Is_Named() =>

@@ -8,6 +8,7 @@ namespace AttentionKernels.Cuda;
 /// </summary>
 /// <remarks>
 /// <code>
+/// new rows to append       AppendKeyValue, then
 /// no rows of U, few rows   Decode, DecodeCombine
 /// no rows of U             PrefillPlain                                         or PrefillSimt
 /// rows of U                PrefillPlain over row blocks without rows of U,      or PrefillSimt for both
@@ -29,8 +30,7 @@ internal static unsafe class AttentionCuda
     /// <summary>Bytes of device memory that a call needs.</summary>
     /// <exception cref="ArgumentException">The call is not valid.</exception>
     /// <exception cref="NotSupportedException">There is no kernel for it.</exception>
-    public static nuint ScratchBytes<TQueue>(ref TQueue queue, in CudaCall call)
-        where TQueue : IKernelQueue, allows ref struct
+    public static nuint ScratchBytes(ref CudaQueue queue, in CudaCall call)
     {
         call.Validate();
         return CudaPlan.Make(call, queue.Kernels, queue.Multiprocessors, null, null).DeviceBytes;
@@ -41,8 +41,7 @@ internal static unsafe class AttentionCuda
     /// <param name="call">The call. Host memory of it is not read after this returns.</param>
     /// <param name="scratch">Device memory, 64-byte aligned, for as long as the call runs.</param>
     /// <param name="bytes">Its size: <see cref="ScratchBytes"/>.</param>
-    public static void Run<TQueue>(ref TQueue queue, in CudaCall call, void* scratch, nuint bytes)
-        where TQueue : IKernelQueue, allows ref struct
+    public static void Run(ref CudaQueue queue, in CudaCall call, void* scratch, nuint bytes)
     {
         call.Validate();
         CudaPlan size = CudaPlan.Make(call, queue.Kernels, queue.Multiprocessors, null, null);
@@ -70,6 +69,10 @@ internal static unsafe class AttentionCuda
             (plainBlocks, splitBlocks) = plan.Fill(call);
             queue.Upload(plan.Uploaded, plan.Prepared, plan.UploadBytes);
         }
+        if (plan.Append != null)
+        {
+            LaunchAppend(ref queue, call, plan);
+        }
         if (plan.Decode != null)
         {
             LaunchDecode(ref queue, ref arguments, call.Problem, plan);
@@ -93,8 +96,7 @@ internal static unsafe class AttentionCuda
     }
 
     /// <summary>Scores of a call without rows of U, such as a decode step, which runs as plain attention.</summary>
-    private static void ClearResults<TQueue>(ref TQueue queue, in CudaCall call)
-        where TQueue : IKernelQueue, allows ref struct
+    private static void ClearResults(ref CudaQueue queue, in CudaCall call)
     {
         nuint bytes = (nuint)call.Problem.Batch * (nuint)call.Problem.Heads * sizeof(float);
         if (call.Bias.HeadScores != null && bytes > 0)
@@ -107,18 +109,58 @@ internal static unsafe class AttentionCuda
         }
     }
 
-    private static void LaunchDecode<TQueue>(ref TQueue queue, ref KernelArguments arguments, in AttentionProblem problem, in CudaPlan plan)
-        where TQueue : IKernelQueue, allows ref struct
+    private static void LaunchAppend(ref CudaQueue queue, in CudaCall call, in CudaPlan plan)
+    {
+        ref readonly AttentionProblem problem = ref call.Problem;
+        ref readonly CudaAppend append = ref call.Append;
+        bool makesLengths = append.SeqlensK != null;
+        KernelArguments arguments = default;
+        SetTensor(ref arguments, append.Query, Query, QueryBatchStride);
+        SetTensor(ref arguments, append.Key, Key, KeyBatchStride);
+        SetTensor(ref arguments, append.Value, Value, ValueBatchStride);
+        arguments.Set(PastKey, append.PastKey);
+        arguments.Set(PastValue, append.PastValue);
+        arguments.Set(PresentKey, append.PresentKey);
+        arguments.Set(PresentValue, append.PresentValue);
+        arguments.Set(RotatedQuery, append.RotatedQuery);
+        arguments.Set(CosCache, append.CosCache);
+        arguments.Set(SinCache, append.SinCache);
+        arguments.Set(PositionIds, append.PositionIds);
+        arguments.Set(KernelParameter.KeyLengths, makesLengths ? append.SeqlensK : plan.KeyLengths == null ? problem.KeyLengths : plan.OnDevice(plan.KeyLengths));
+        arguments.Set(ValidLengths, makesLengths ? problem.KeyLengths : null);
+        arguments.Set(RowOffsets, makesLengths ? problem.QueryOffsets : null);
+        arguments.Set(Heads, problem.Heads);
+        arguments.Set(KvHeads, problem.KvHeads);
+        arguments.Set(QueryLength, problem.QueryLength);
+        arguments.Set(KeyLength, problem.KeyLength);
+        arguments.Set(NewKeys, append.NewKeys);
+        arguments.Set(PastLength, append.PastLength);
+        arguments.Set(PresentLength, append.PresentLength);
+        arguments.Set(HeadSize, problem.HeadSize);
+        arguments.Set(ValueHeadSize, problem.ValueHeadSize);
+        arguments.Set(RotaryPairs, append.RotaryPairs);
+        arguments.Set(Interleaved, append.Interleaved ? 1 : 0);
+        arguments.Set(Positions, append.Positions);
+        arguments.Set(LengthAdd, makesLengths ? 1 : 0);
+
+        // A row of the grid for each row of the query, and for each row that is written: new ones alone where past and present are one buffer.
+        int written = append.PresentKey == null ? 0 : append.PresentKey == append.PastKey ? append.NewKeys : append.PresentLength;
+        int rows = Math.Max(1, Math.Max(append.RotatedQuery == null ? 0 : problem.QueryLength, written));
+        queue.Launch(plan.Append!, new Grid(CudaPlan.DivideUp(rows, plan.Append!.Rows), problem.Heads + (2 * problem.KvHeads), problem.Batch), ref arguments);
+    }
+
+    private static void LaunchDecode(ref CudaQueue queue, ref KernelArguments arguments, in AttentionProblem problem, in CudaPlan plan)
     {
         arguments.Set(PartialStats, plan.PartialStats);
         arguments.Set(PartialOutputs, plan.PartialOutputs);
         arguments.Set(Splits, plan.Splits);
-        queue.Launch(plan.Decode!, new Grid(plan.Splits, problem.KvHeads, problem.Batch), ref arguments);
+        arguments.Set(ChunkKeys, plan.ChunkKeys);
+        int rowGroups = CudaPlan.DivideUp(problem.Heads / problem.KvHeads * problem.QueryLength, plan.Decode!.Rows);
+        queue.Launch(plan.Decode, new Grid(plan.Splits, problem.KvHeads * rowGroups, problem.Batch), ref arguments);
         queue.Launch(plan.Combine!, new Grid(checked(problem.Batch * problem.Heads * problem.QueryLength)), ref arguments);
     }
 
-    private static void LaunchBlocks<TQueue>(ref TQueue queue, ref KernelArguments arguments, in AttentionProblem problem, KernelEntry kernel, void* blocks, int count)
-        where TQueue : IKernelQueue, allows ref struct
+    private static void LaunchBlocks(ref CudaQueue queue, ref KernelArguments arguments, in AttentionProblem problem, KernelEntry kernel, void* blocks, int count)
     {
         // Columns of the values that a block of the kernel without tensor cores has.
         const int Columns = 128;
@@ -130,8 +172,7 @@ internal static unsafe class AttentionCuda
     }
 
     /// <summary>The gate, then the rows of U.</summary>
-    private static void FinishSpoken<TQueue>(ref TQueue queue, ref KernelArguments arguments, in CudaCall call, in CudaPlan plan)
-        where TQueue : IKernelQueue, allows ref struct
+    private static void FinishSpoken(ref CudaQueue queue, ref KernelArguments arguments, in CudaCall call, in CudaPlan plan)
     {
         float* scores = call.Bias.HeadScores != null ? call.Bias.HeadScores : plan.HeadScores;
         void* given = plan.HostGate != null ? plan.OnDevice(plan.HostGate) : call.Bias.HeadScoresIn;

@@ -14,6 +14,9 @@ internal unsafe struct CudaCall
     /// <summary>Roles in host memory; the rest in device memory.</summary>
     public SocialBias Bias;
 
+    /// <summary>What happens to new rows before.</summary>
+    public CudaAppend Append;
+
     /// <summary>
     /// [B] valid keys of each element in host memory; null: KeyLength for all. If the problem has none on the device, they are uploaded. Needed where there are both roles and lengths on the device.
     /// </summary>

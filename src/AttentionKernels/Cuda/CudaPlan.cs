@@ -10,7 +10,7 @@ internal unsafe struct CudaPlan
     // Floats of a row of Stats.
     private const int StatsPerRow = 8;
 
-    // Rows that one tile of the decode kernel holds: those of all query heads that share a key head.
+    // Rows of each head up to which keys are split over blocks: a tile of the decode kernel, of which one head that shares its key head with no other then fills at most one.
     private const int DecodeRows = 16;
 
     /// <summary>Rows of U, and the utterances that they form.</summary>
@@ -25,11 +25,14 @@ internal unsafe struct CudaPlan
     /// <summary>Kernels of few rows; null: <see cref="Plain"/> does it.</summary>
     public KernelEntry? Decode, Combine;
 
+    /// <summary>Kernel of the new rows; null: nothing happens to them.</summary>
+    public KernelEntry? Append;
+
     /// <summary>Kernels that finish rows of U.</summary>
     public KernelEntry? Gate, Epilogue;
 
-    /// <summary>Parts into which <see cref="Decode"/> splits the keys, and tiles of each.</summary>
-    public int Splits, TilesPerSplit;
+    /// <summary>Parts into which <see cref="Decode"/> splits the keys, and keys of each.</summary>
+    public int Splits, ChunkKeys;
 
     // ---- Prepared on the host, uploaded: addresses in staging memory. ----
 
@@ -91,6 +94,7 @@ internal unsafe struct CudaPlan
         {
             (plan.Spoken, plan.Runs) = RolePlan.CountSpoken(call.HostProblem, call.Bias);
         }
+        plan.Append = call.Append.IsNeeded ? Require(kernels, "AppendKeyValue", problem.Query.Type) : null;
         plan.ChooseKernels(problem, kernels, multiprocessors, scoresOnly);
         plan.Lay(call, scoresOnly, staged, device);
         return plan;
@@ -178,14 +182,13 @@ internal unsafe struct CudaPlan
         {
             return;
         }
-        bool few = Spoken == 0 && (long)problem.QueryLength * (problem.Heads / problem.KvHeads) <= DecodeRows;
-        Decode = tensorCores && few ? kernels.Find("Decode", type, problem.HeadSize) : null;
+        Decode = tensorCores && Spoken == 0 && problem.QueryLength <= DecodeRows ? kernels.Find("Decode", type, problem.HeadSize) : null;
         if (Decode != null)
         {
             // Two blocks for each multiprocessor: one waits for memory while the other computes.
             int tiles = Math.Max(1, DivideUp(problem.KeyLength, Decode.Keys)), wanted = Math.Max(1, 2 * multiprocessors / (problem.Batch * problem.KvHeads));
-            TilesPerSplit = DivideUp(tiles, Math.Min(tiles, wanted));
-            Splits = DivideUp(tiles, TilesPerSplit);
+            int tilesPerSplit = DivideUp(tiles, Math.Min(tiles, wanted));
+            (Splits, ChunkKeys) = (DivideUp(tiles, tilesPerSplit), tilesPerSplit * Decode.Keys);
             Combine = Require(kernels, "DecodeCombine", type);
             return;
         }
@@ -232,7 +235,7 @@ internal unsafe struct CudaPlan
         ?? throw new NotSupportedException($"this build has no CUDA kernel {kernel} for {type}");
 
     private static bool FitsTensorCores(in AttentionProblem problem) =>
-        problem.Query.Type != ElementType.Float32 && problem.Bias.IsEmpty && (problem.Value.IsEmpty || problem.ValueHeadSize == problem.HeadSize)
+        problem.Query.Type != ElementType.Float32 && (problem.Value.IsEmpty || problem.ValueHeadSize == problem.HeadSize)
         && IsAligned(problem.Query) && IsAligned(problem.Key) && IsAligned(problem.Value) && IsAligned(problem.Output);
 
     /// <summary>Whether every row starts at a multiple of 16 bytes: what asynchronous copies and matrix loads take.</summary>

@@ -3,7 +3,7 @@ using static AttentionKernels.Cuda.CudaNative;
 namespace AttentionKernels.Cuda;
 
 /// <summary>A stream of a device, for one call of the engine. Makes the device's context this thread's until Dispose; waits for nothing.</summary>
-internal unsafe ref struct CudaQueue : IKernelQueue
+internal unsafe ref struct CudaQueue
 {
     private readonly CudaContext _context;
     private readonly WorkStream* _stream;
@@ -19,13 +19,13 @@ internal unsafe ref struct CudaQueue : IKernelQueue
         _use = context.Enter();
     }
 
-    /// <inheritdoc/>
+    /// <summary>The kernels that there are.</summary>
     public readonly KernelManifest Kernels => _context.Kernels;
 
-    /// <inheritdoc/>
+    /// <summary>Multiprocessors of the device: what decides how finely work is split.</summary>
     public readonly int Multiprocessors => _context.Multiprocessors;
 
-    /// <inheritdoc/>
+    /// <summary>Launches a kernel.</summary>
     public readonly void Launch(KernelEntry kernel, Grid grid, ref KernelArguments arguments)
     {
         void** addresses = stackalloc void*[KernelParameters.Most];
@@ -33,7 +33,7 @@ internal unsafe ref struct CudaQueue : IKernelQueue
         _context.Driver.Launch(_context.FunctionOf(kernel), grid, kernel.Threads, kernel.DynamicSharedBytes, _stream, addresses);
     }
 
-    /// <inheritdoc/>
+    /// <summary>Host memory to prepare an upload in, 64-byte aligned, not cleared, valid until <see cref="Upload"/>. Once in a call.</summary>
     /// <exception cref="NotSupportedException">The stream is being captured: a graph would read the memory again when it runs, with whatever is in it then.</exception>
     public void* Stage(nuint bytes)
     {
@@ -45,7 +45,7 @@ internal unsafe ref struct CudaQueue : IKernelQueue
         return _staged.Memory;
     }
 
-    /// <inheritdoc/>
+    /// <summary>Copies a part of what <see cref="Stage"/> gave to the device.</summary>
     public readonly void Upload(void* target, void* source, nuint bytes)
     {
         nuint first = (nuint)source - (nuint)(_staged == null ? null : _staged.Memory);
@@ -57,7 +57,7 @@ internal unsafe ref struct CudaQueue : IKernelQueue
         _context.Driver.Record(_staged.Read, _stream);
     }
 
-    /// <inheritdoc/>
+    /// <summary>Clears device memory.</summary>
     public readonly void Clear(void* target, nuint bytes) => _context.Driver.Clear((long)target, bytes, _stream);
 
     /// <summary>Ends the call; what was put into the stream goes on.</summary>

@@ -24,6 +24,19 @@ internal static class KernelSignatures
         [
             Stats, Outputs, .. OutputTensor, SpokenStart, SpokenRow, Gates, HeadSink, Lambda, Alpha, ClampNegative, Heads, Spoken, ValueHeadSize,
         ],
+        ["AppendKeyValue"] =
+        [
+            Query, QueryBatchStride, QueryHeadStride, QueryTokenStride, Key, KeyBatchStride, KeyHeadStride, KeyTokenStride,
+            Value, ValueBatchStride, ValueHeadStride, ValueTokenStride, PastKey, PastValue, PresentKey, PresentValue, RotatedQuery,
+            CosCache, SinCache, PositionIds, KeyLengths, ValidLengths, RowOffsets, Heads, KvHeads, QueryLength, KeyLength, NewKeys, PastLength, PresentLength,
+            HeadSize, ValueHeadSize, RotaryPairs, Interleaved, Positions, LengthAdd,
+        ],
+        ["Decode"] =
+        [
+            Query, QueryBatchStride, QueryHeadStride, QueryTokenStride, Key, KeyBatchStride, KeyHeadStride, KeyTokenStride,
+            Value, ValueBatchStride, ValueHeadStride, ValueTokenStride, Bias, BiasBatchStride, BiasHeadStride, BiasTokenStride,
+            KeyLengths, QueryOffsets, PartialStats, PartialOutputs, Heads, KvHeads, QueryLength, KeyLength, Splits, ChunkKeys, Scale, Softcap, Causal, Window,
+        ],
         ["DecodeCombine"] = [PartialStats, PartialOutputs, .. OutputTensor, HeadSink, Heads, QueryLength, ValueHeadSize, Splits],
     };
 

@@ -1,5 +1,5 @@
-/* A CUDA driver without a GPU, for tests: writes down every call as a line of text, copies what it is told to copy ("device" memory is host memory), runs no kernel, and fails where it is
-   told to. */
+/* A CUDA driver without a GPU, for tests: writes down every call as a line of text, copies what it is told to copy ("device" memory is host memory), runs no kernel unless it is given
+   somebody who does, and fails where it is told to. */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <stdarg.h>
@@ -26,6 +26,8 @@ static int kernel_count;
 static char failing_call[64];
 static int failing_at, failing_with, failing_seen;
 static int capturing, capability = 8, events_come = 1;
+static int (*launch_hook)(const char *name, const unsigned *grid, unsigned threads, unsigned shared, const unsigned char *parameters, int bytes);
+static void (*write_hook)(uint64_t address, size_t bytes);
 static _Thread_local int depth;
 
 static void write_line(const char *format, ...) {
@@ -75,7 +77,15 @@ void stub_reset(void) {
     capturing = 0;
     capability = 8;
     events_come = 1;
+    launch_hook = NULL;
+    write_hook = NULL;
     pthread_mutex_unlock(&gate);
+}
+
+/* Who runs kernels, and who is told of bytes that were copied or set; NULL: nobody. */
+void stub_set_hooks(int (*launch)(const char *, const unsigned *, unsigned, unsigned, const unsigned char *, int), void (*written)(uint64_t, size_t)) {
+    launch_hook = launch;
+    write_hook = written;
 }
 
 /* The calls so far, one in each line. Valid until the next call. */
@@ -200,27 +210,45 @@ int cuFuncSetAttribute(kernel *function, int attribute, int value) {
 }
 
 int cuLaunchKernel(kernel *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void *stream, void **parameters, void **extra) {
-    char bytes[2048];
-    int at = 0;
+    unsigned char buffer[1024] = {0};
+    char bytes[3072];
+    int at = 0, offset = 0;
     for (int i = 0; i < function->count; i++) {
-        for (int n = 0; n < function->sizes[i]; n++) {
-            at += snprintf(bytes + at, sizeof bytes - (size_t)at, "%02x", ((unsigned char *)parameters[i])[n]);
+        int size = function->sizes[i];
+        offset = (offset + size - 1) / size * size; /* as the device code lays them out */
+        memcpy(buffer + offset, parameters[i], (size_t)size);
+        for (int n = 0; n < size; n++) {
+            at += snprintf(bytes + at, sizeof bytes - (size_t)at, "%02x", buffer[offset + n]);
         }
         at += snprintf(bytes + at, sizeof bytes - (size_t)at, "%s", i + 1 < function->count ? " " : "");
+        offset += size;
     }
-    BEGIN("cuLaunchKernel", 1, "cuLaunchKernel %s grid %u,%u,%u block %u,%u,%u shared %u stream %p%s: %s", function->name, gx, gy, gz, bx, by, bz, shared, stream, extra == NULL ? "" : " extra", bytes)
-    END
+    pthread_mutex_lock(&gate);
+    write_line("cuLaunchKernel %s grid %u,%u,%u block %u,%u,%u shared %u stream %p%s: %s", function->name, gx, gy, gz, bx, by, bz, shared, stream, extra == NULL ? "" : " extra", bytes);
+    int result = enter("cuLaunchKernel", 1);
+    pthread_mutex_unlock(&gate);
+    if (result == 0 && launch_hook != NULL) {
+        unsigned grid[3] = {gx, gy, gz};
+        result = launch_hook(function->name, grid, bx, shared, buffer, offset);
+    }
+    return result;
 }
 
 int cuMemcpyHtoDAsync_v2(uint64_t target, const void *source, size_t bytes, void *stream) {
     BEGIN("cuMemcpyHtoDAsync", 1, "cuMemcpyHtoDAsync %zu stream %p", bytes, stream)
     memcpy((void *)(uintptr_t)target, source, bytes);
+    if (write_hook != NULL) {
+        write_hook(target, bytes);
+    }
     END
 }
 
 int cuMemsetD8Async(uint64_t target, unsigned char value, size_t bytes, void *stream) {
     BEGIN("cuMemsetD8Async", 1, "cuMemsetD8Async %u %zu stream %p", value, bytes, stream)
     memset((void *)(uintptr_t)target, value, bytes);
+    if (write_hook != NULL) {
+        write_hook(target, bytes);
+    }
     END
 }
 

@@ -8,6 +8,12 @@ internal static class KernelTable
 {
     private static readonly (string Name, Type Type)[] Elements = [("f16", typeof(Float16)), ("bf16", typeof(BFloat16)), ("f32", typeof(Float32))];
 
+    private static readonly (int Size, Type Type, int DecodeSharedBytes)[] Heads =
+    [
+        (64, typeof(Head64), DecodeKernel.SharedBytes<Head64>()), (80, typeof(Head80), DecodeKernel.SharedBytes<Head80>()),
+        (96, typeof(Head96), DecodeKernel.SharedBytes<Head96>()), (128, typeof(Head128), DecodeKernel.SharedBytes<Head128>()),
+    ];
+
     /// <summary>All configurations, in the order of the manifest.</summary>
     public static KernelConfiguration[] All { get; } =
     [
@@ -52,6 +58,31 @@ internal static class KernelTable
                Rows = PrefillSimtKernel.Rows,
                Keys = PrefillSimtKernel.Keys,
                MaxRegisters = isSplit ? 255 : 128,
+           },
+        .. from element in Elements[..2]
+           from head in Heads
+           select new KernelConfiguration
+           {
+               Kernel = "Decode",
+               Method = Method(typeof(DecodeKernel), element.Type, head.Type),
+               ElementType = element.Name,
+               HeadSize = head.Size,
+               Threads = DecodeKernel.Threads,
+               MinBlocks = 2,
+               DynamicSharedBytes = head.DecodeSharedBytes,
+               Rows = DecodeKernel.Rows,
+               Keys = DecodeKernel.Keys,
+               MaxRegisters = 255,
+           },
+        .. from element in Elements
+           select new KernelConfiguration
+           {
+               Kernel = "AppendKeyValue",
+               Method = Method(typeof(AppendKeyValueKernel), element.Type),
+               ElementType = element.Name,
+               Threads = AppendKeyValueKernel.Threads,
+               Rows = AppendKeyValueKernel.Rows,
+               MaxRegisters = 64,
            },
     ];
 

@@ -20,11 +20,11 @@ internal static class DecodeCombineKernel
 
     public static void Run<T>(
         long partialStats, long partialOutputs, long output, long outputBatchStride, long outputHeadStride, long outputTokenStride,
-        long headSink, int heads, int queryLength, int valueHeadSize, int splits)
+        long headSink, int heads, int queryLength, int headSize, int splits)
         where T : struct, IElement
     {
         int row = Grid.IdxX, s = row % queryLength, h = row / queryLength % heads, b = row / queryLength / heads;
-        long stats = partialStats + ((long)row * splits * 8), outputs = partialOutputs + ((long)row * splits * valueHeadSize * 4);
+        long stats = partialStats + ((long)row * splits * 8), outputs = partialOutputs + ((long)row * splits * headSize * 4);
 
         // Every thread goes through all statistics: few, in the cache, and no exchange is needed.
         float max = float.NegativeInfinity;
@@ -36,7 +36,7 @@ internal static class DecodeCombineKernel
         max = Arithmetic.Max(max, sink);
 
         long target = output + (((b * outputBatchStride) + (h * outputHeadStride) + (s * outputTokenStride)) * T.Bytes);
-        for (int d = Group.IdxX; d < valueHeadSize; d += Threads)
+        for (int d = Group.IdxX; d < headSize; d += Threads)
         {
             float total = 0f, sum = 0f;
             for (int n = 0; n < splits; n++)
@@ -46,7 +46,7 @@ internal static class DecodeCombineKernel
                 {
                     float weight = Arithmetic.Exp2(GlobalMemory.LoadFloat(stats + (n * 8L)) - max);
                     total = Arithmetic.Fma(exponentials, weight, total);
-                    sum = Arithmetic.Fma(GlobalMemory.LoadFloat(outputs + ((((long)n * valueHeadSize) + d) * 4)), weight, sum);
+                    sum = Arithmetic.Fma(GlobalMemory.LoadFloat(outputs + ((((long)n * headSize) + d) * 4)), weight, sum);
                 }
             }
             bool sees = total != 0;

@@ -60,6 +60,10 @@ public sealed unsafe class StubDriver : IDisposable
         }
     }
 
+    /// <summary>Says who runs kernels and who is told of bytes that are copied or set, until <see cref="Reset"/>.</summary>
+    public void SetHooks(delegate* unmanaged<byte*, uint*, uint, uint, byte*, int, int> launch, delegate* unmanaged<ulong, nuint, void> written) =>
+        ((delegate* unmanaged<void*, void*, void>)Find("stub_set_hooks"))(launch, written);
+
     /// <summary>Sets one of the stub's switches: capturing, capability, events_come.</summary>
     public void Set(string name, int value) => ((delegate* unmanaged<int, void>)Find("stub_set_" + name))(value);
 

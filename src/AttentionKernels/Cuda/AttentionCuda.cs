@@ -28,22 +28,18 @@ internal static unsafe class AttentionCuda
         kernels.Entries.Where(kernel => (kernel.Type ?? type) == type && (kernel.HeadSize == 0 || headSize == 0 || kernel.HeadSize == headSize));
 
     /// <summary>Bytes of device memory that a call needs.</summary>
-    /// <exception cref="ArgumentException">The call is not valid.</exception>
+    /// <param name="queue">The stream.</param>
+    /// <param name="call">The call, valid: see <see cref="CudaCall.Validate"/>.</param>
     /// <exception cref="NotSupportedException">There is no kernel for it.</exception>
-    public static nuint ScratchBytes(ref CudaQueue queue, in CudaCall call)
-    {
-        call.Validate();
-        return CudaPlan.Make(call, queue.Kernels, queue.Multiprocessors, null, null).DeviceBytes;
-    }
+    public static nuint ScratchBytes(ref CudaQueue queue, in CudaCall call) => CudaPlan.Make(call, queue.Kernels, queue.Multiprocessors, null, null).DeviceBytes;
 
     /// <summary>Puts a call into a stream.</summary>
     /// <param name="queue">The stream.</param>
-    /// <param name="call">The call. Host memory of it is not read after this returns.</param>
+    /// <param name="call">The call, valid: see <see cref="CudaCall.Validate"/>. Host memory of it is not read after this returns.</param>
     /// <param name="scratch">Device memory, 64-byte aligned, for as long as the call runs.</param>
     /// <param name="bytes">Its size: <see cref="ScratchBytes"/>.</param>
     public static void Run(ref CudaQueue queue, in CudaCall call, void* scratch, nuint bytes)
     {
-        call.Validate();
         CudaPlan size = CudaPlan.Make(call, queue.Kernels, queue.Multiprocessors, null, null);
         if (size.DeviceBytes > bytes)
         {
@@ -68,6 +64,10 @@ internal static unsafe class AttentionCuda
         {
             (plainBlocks, splitBlocks) = plan.Fill(call);
             queue.Upload(plan.Uploaded, plan.Prepared, plan.UploadBytes);
+        }
+        if (call.ClearsHeadSink)
+        {
+            queue.Clear(call.Problem.HeadSink, (nuint)call.Problem.Heads * sizeof(float));
         }
         if (plan.Append != null)
         {
@@ -144,8 +144,9 @@ internal static unsafe class AttentionCuda
         arguments.Set(LengthAdd, makesLengths ? 1 : 0);
 
         // A row of the grid for each row of the query, and for each row that is written: new ones alone where past and present are one buffer.
-        int written = append.PresentKey == null ? 0 : append.PresentKey == append.PastKey ? append.NewKeys : append.PresentLength;
-        int rows = Math.Max(1, Math.Max(append.RotatedQuery == null ? 0 : problem.QueryLength, written));
+        int keys = append.PresentKey == null ? 0 : append.PresentKey == append.PastKey ? append.NewKeys : append.PresentLength;
+        int values = append.PresentValue == null ? 0 : append.PresentValue == append.PastValue ? append.NewKeys : append.PresentLength;
+        int rows = Math.Max(Math.Max(1, append.RotatedQuery == null ? 0 : problem.QueryLength), Math.Max(keys, values));
         queue.Launch(plan.Append!, new Grid(CudaPlan.DivideUp(rows, plan.Append!.Rows), problem.Heads + (2 * problem.KvHeads), problem.Batch), ref arguments);
     }
 

@@ -45,5 +45,5 @@ internal unsafe struct CudaAppend
     public int* SeqlensK;
 
     /// <summary>Whether anything happens.</summary>
-    public readonly bool IsNeeded => PresentKey != null || RotatedQuery != null || SeqlensK != null;
+    public readonly bool IsNeeded => PresentKey != null || PresentValue != null || RotatedQuery != null || SeqlensK != null;
 }

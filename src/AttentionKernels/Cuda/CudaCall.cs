@@ -14,6 +14,9 @@ internal unsafe struct CudaCall
     /// <summary>Roles in host memory; the rest in device memory.</summary>
     public SocialBias Bias;
 
+    /// <summary>Whether the problem's HeadSink is memory to be set to 0 first: a key without value and with logit 0.</summary>
+    public bool ClearsHeadSink;
+
     /// <summary>What happens to new rows before.</summary>
     public CudaAppend Append;
 

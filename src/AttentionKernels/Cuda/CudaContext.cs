@@ -11,8 +11,7 @@ internal sealed unsafe class CudaContext
 {
     private const int LeastCapability = 8;
 
-    // A plan of a prompt of 8192 tokens takes some 100 KiB.
-    private const nuint SmallestBuffer = 256 << 10;
+    private const nuint SmallestBuffer = 64 << 10;
 
     // Above this, a kernel must be told how much shared memory it may have.
     private const int FreeSharedBytes = 48 << 10;
@@ -109,14 +108,14 @@ internal sealed unsafe class CudaContext
         {
             foreach (PinnedBuffer buffer in _buffers)
             {
-                if (!buffer.IsTaken && buffer.Bytes >= bytes && Driver.HasCome(buffer.Read))
+                if (!buffer.IsTaken && buffer.Bytes >= bytes && Driver.HasCome(buffer.Done))
                 {
                     buffer.IsTaken = true;
                     return buffer;
                 }
             }
             nuint room = Math.Max(SmallestBuffer, BitOperations.RoundUpToPowerOf2(bytes));
-            PinnedBuffer added = new() { Memory = Driver.AllocatePinned(room), Bytes = room, Read = Driver.CreateEvent(), IsTaken = true };
+            PinnedBuffer added = new() { Memory = Driver.AllocatePinned(room), Bytes = room, Done = Driver.CreateEvent(), IsTaken = true };
             _buffers.Add(added);
             return added;
         }

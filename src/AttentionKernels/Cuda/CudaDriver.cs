@@ -30,12 +30,14 @@ internal sealed unsafe class CudaDriver
     private readonly delegate* unmanaged<Function*, int, int, int> _functionSetAttribute;
     private readonly delegate* unmanaged<Function*, uint, uint, uint, uint, uint, uint, uint, WorkStream*, void**, void**, int> _launch;
     private readonly delegate* unmanaged<ulong, void*, nuint, WorkStream*, int> _upload;
+    private readonly delegate* unmanaged<void*, ulong, nuint, WorkStream*, int> _download;
     private readonly delegate* unmanaged<ulong, byte, nuint, WorkStream*, int> _clear;
     private readonly delegate* unmanaged<WorkStream*, int*, int> _isCapturing;
     private readonly delegate* unmanaged<void**, nuint, uint, int> _hostAllocate;
     private readonly delegate* unmanaged<Event**, uint, int> _eventCreate;
     private readonly delegate* unmanaged<Event*, WorkStream*, int> _eventRecord;
     private readonly delegate* unmanaged<Event*, int> _eventQuery;
+    private readonly delegate* unmanaged<Event*, int> _eventSynchronize;
 
     /// <summary>Loads and initialises a driver.</summary>
     /// <param name="path">Its file; null or empty: the system's driver.</param>
@@ -64,12 +66,14 @@ internal sealed unsafe class CudaDriver
             _functionSetAttribute = (delegate* unmanaged<Function*, int, int, int>)Find("cuFuncSetAttribute");
             _launch = (delegate* unmanaged<Function*, uint, uint, uint, uint, uint, uint, uint, WorkStream*, void**, void**, int>)Find("cuLaunchKernel");
             _upload = (delegate* unmanaged<ulong, void*, nuint, WorkStream*, int>)Find("cuMemcpyHtoDAsync_v2");
+            _download = (delegate* unmanaged<void*, ulong, nuint, WorkStream*, int>)Find("cuMemcpyDtoHAsync_v2");
             _clear = (delegate* unmanaged<ulong, byte, nuint, WorkStream*, int>)Find("cuMemsetD8Async");
             _isCapturing = (delegate* unmanaged<WorkStream*, int*, int>)Find("cuStreamIsCapturing");
             _hostAllocate = (delegate* unmanaged<void**, nuint, uint, int>)Find("cuMemHostAlloc");
             _eventCreate = (delegate* unmanaged<Event**, uint, int>)Find("cuEventCreate");
             _eventRecord = (delegate* unmanaged<Event*, WorkStream*, int>)Find("cuEventRecord");
             _eventQuery = (delegate* unmanaged<Event*, int>)Find("cuEventQuery");
+            _eventSynchronize = (delegate* unmanaged<Event*, int>)Find("cuEventSynchronize");
             Check(initialize(0), "cuInit");
         }
         catch (EntryPointNotFoundException e)
@@ -169,6 +173,9 @@ internal sealed unsafe class CudaDriver
     /// <summary>Puts a copy from pinned host memory to the device into a stream.</summary>
     public void Upload(long target, void* source, nuint bytes, WorkStream* stream) => Check(_upload((ulong)target, source, bytes, stream), "cuMemcpyHtoDAsync");
 
+    /// <summary>Puts a copy from the device to pinned host memory into a stream.</summary>
+    public void Download(void* target, long source, nuint bytes, WorkStream* stream) => Check(_download(target, (ulong)source, bytes, stream), "cuMemcpyDtoHAsync");
+
     /// <summary>Puts zeros for device memory into a stream.</summary>
     public void Clear(long target, nuint bytes, WorkStream* stream) => Check(_clear((ulong)target, 0, bytes, stream), "cuMemsetD8Async");
 
@@ -210,6 +217,9 @@ internal sealed unsafe class CudaDriver
         Check(result, "cuEventQuery");
         return true;
     }
+
+    /// <summary>Waits until the device has come to where an event was put last.</summary>
+    public void Wait(Event* recorded) => Check(_eventSynchronize(recorded), "cuEventSynchronize");
 
     private void Check(int result, string call)
     {

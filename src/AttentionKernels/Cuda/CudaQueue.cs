@@ -54,7 +54,24 @@ internal unsafe ref struct CudaQueue
             throw new InvalidOperationException($"{bytes} bytes are uploaded from {first}, expected a part of the {_staged?.Bytes ?? 0} that were staged");
         }
         _context.Driver.Upload((long)target, source, bytes, _stream);
-        _context.Driver.Record(_staged.Read, _stream);
+        _context.Driver.Record(_staged.Done, _stream);
+    }
+
+    /// <summary>Copies device memory to the host; the result is read after the run.</summary>
+    public readonly CudaDownload Download(void* source, nuint bytes)
+    {
+        PinnedBuffer buffer = _context.TakeBuffer(bytes);
+        try
+        {
+            _context.Driver.Download(buffer.Memory, (long)source, bytes, _stream);
+            _context.Driver.Record(buffer.Done, _stream);
+        }
+        catch
+        {
+            _context.Return(buffer);
+            throw;
+        }
+        return new CudaDownload(_context, buffer, bytes);
     }
 
     /// <summary>Clears device memory.</summary>

@@ -82,6 +82,7 @@ internal sealed unsafe class EmulatedDevice : IDisposable
     /// <summary>Runs a call whose tensors are registered.</summary>
     public void Run(in CudaCall call, string repro)
     {
+        call.Validate();
         CudaQueue queue = new(Context, (void*)0x57);
         try
         {

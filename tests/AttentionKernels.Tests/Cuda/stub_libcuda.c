@@ -243,6 +243,12 @@ int cuMemcpyHtoDAsync_v2(uint64_t target, const void *source, size_t bytes, void
     END
 }
 
+int cuMemcpyDtoHAsync_v2(void *target, uint64_t source, size_t bytes, void *stream) {
+    BEGIN("cuMemcpyDtoHAsync", 1, "cuMemcpyDtoHAsync %zu stream %p", bytes, stream)
+    memcpy(target, (const void *)(uintptr_t)source, bytes);
+    END
+}
+
 int cuMemsetD8Async(uint64_t target, unsigned char value, size_t bytes, void *stream) {
     BEGIN("cuMemsetD8Async", 1, "cuMemsetD8Async %u %zu stream %p", value, bytes, stream)
     memset((void *)(uintptr_t)target, value, bytes);
@@ -280,5 +286,11 @@ int cuEventQuery(void *recorded) {
     (void)recorded;
     BEGIN("cuEventQuery", 1, "cuEventQuery")
     result = events_come ? 0 : 600;
+    END
+}
+
+int cuEventSynchronize(void *recorded) {
+    (void)recorded;
+    BEGIN("cuEventSynchronize", 1, "cuEventSynchronize")
     END
 }

@@ -20,6 +20,9 @@ internal unsafe ref struct CudaKeyValueCache
     /// <summary>Input seqlens_k [B] on the device, which lengths and positions follow; null: the host knows them.</summary>
     public int* SeqlensK { get; init; }
 
+    /// <summary>Whether an element's new keys end at its own length, and not at the end of all keys.</summary>
+    public bool FollowsLengths { get; init; }
+
     /// <summary>Positions of the outputs present_key and present_value; negative: the operator has none.</summary>
     public int PresentKeyOutput { get; init; } = -1;
 
@@ -73,6 +76,7 @@ internal unsafe ref struct CudaKeyValueCache
             Positions = Rotary.Positions,
             Interleaved = RotaryInterleaved,
             SeqlensK = SeqlensK,
+            FollowsLengths = FollowsLengths,
         };
         if (SeqlensK != null)
         {

@@ -30,7 +30,7 @@ internal sealed unsafe class CudaNode
     }
 
     /// <summary>Device memory for what the node puts into its stream.</summary>
-    public DeviceBuffer Scratch(in KernelContext context, nuint bytes) => context.DeviceScratch(_memory, bytes);
+    public DeviceBuffer Scratch(scoped in KernelContext context, nuint bytes) => context.DeviceScratch(_memory, bytes);
 
     /// <summary>Puts a call into the node's stream.</summary>
     public void Run(in KernelContext context, in CudaCall call)

@@ -78,6 +78,7 @@ internal sealed unsafe class SteeredAttentionKernel(SteeredAttentionOp op) : Cus
         {
             Past = past,
             Lengths = lengths,
+            FollowsLengths = true,
             PresentKeyOutput = PresentKey,
             PresentValueOutput = PresentValue,
             Rotary = Rotary ? RotaryInputs.Read(context, CosCache, problem, lengths.NewKeys) : default,

@@ -126,7 +126,8 @@ internal static unsafe class AttentionCuda
         arguments.Set(CosCache, append.CosCache);
         arguments.Set(SinCache, append.SinCache);
         arguments.Set(PositionIds, append.PositionIds);
-        arguments.Set(KernelParameter.KeyLengths, makesLengths ? append.SeqlensK : plan.KeyLengths == null ? problem.KeyLengths : plan.OnDevice(plan.KeyLengths));
+        void* lengths = plan.KeyLengths == null ? problem.KeyLengths : plan.OnDevice(plan.KeyLengths);
+        arguments.Set(KernelParameter.KeyLengths, makesLengths ? append.SeqlensK : append.FollowsLengths ? lengths : null);
         arguments.Set(ValidLengths, makesLengths ? problem.KeyLengths : null);
         arguments.Set(RowOffsets, makesLengths ? problem.QueryOffsets : null);
         arguments.Set(Heads, problem.Heads);

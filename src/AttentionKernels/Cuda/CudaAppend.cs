@@ -44,6 +44,9 @@ internal unsafe struct CudaAppend
     /// </summary>
     public int* SeqlensK;
 
+    /// <summary>Whether an element's new keys end at its own length, and not at KeyLength.</summary>
+    public bool FollowsLengths;
+
     /// <summary>Whether anything happens.</summary>
     public readonly bool IsNeeded => PresentKey != null || PresentValue != null || RotatedQuery != null || SeqlensK != null;
 }

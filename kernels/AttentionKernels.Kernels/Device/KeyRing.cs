@@ -107,7 +107,7 @@ internal static class KeyRing<H>
         }
         else
         {
-            AsyncCopy.Copy(to, from, row >= begin && row < end ? 16 : 0);
+            AsyncCopy.Copy(to, from, row >= begin & row < end ? 16 : 0);
         }
     }
 }

@@ -100,7 +100,7 @@ internal static class AppendKeyValueKernel
         // With past and present in one buffer row n is the new row n; otherwise it is the row n of present.
         bool inPlace = past == present;
         int place = inPlace ? first + row : row, token = place - first;
-        if (present == 0 || place >= presentLength || (inPlace && row >= newKeys))
+        if (present == 0 || place >= presentLength || (inPlace & row >= newKeys))
         {
             return;
         }
@@ -179,11 +179,11 @@ internal static class AppendKeyValueKernel
             float e = GlobalMemory.LoadElement<T>(source + ((long)d * T.Bytes));
             if (d < 2 * pairs)
             {
-                bool isSecond = interleaved != 0 ? (d & 1) != 0 : d >= pairs;
-                int distance = interleaved != 0 ? 1 : pairs, pair = interleaved != 0 ? d >> 1 : isSecond ? d - pairs : d;
-                float other = GlobalMemory.LoadElement<T>(source + ((long)(isSecond ? d - distance : d + distance) * T.Bytes));
+                int second = interleaved != 0 ? d & 1 : d / pairs, distance = interleaved != 0 ? 1 : pairs; // 1: y, 0: x
+                int pair = interleaved != 0 ? d >> 1 : d - (second * pairs);
+                float other = GlobalMemory.LoadElement<T>(source + ((long)(d + distance - (2 * second * distance)) * T.Bytes));
                 float c = GlobalMemory.LoadElement<T>(cos + ((long)pair * T.Bytes)), s = GlobalMemory.LoadElement<T>(sin + ((long)pair * T.Bytes));
-                e = Arithmetic.Fma(e, c, isSecond ? other * s : -(other * s));
+                e = Arithmetic.Fma(e, c, second != 0 ? other * s : -(other * s));
             }
             GlobalMemory.StoreElement<T>(target + ((long)d * T.Bytes), e);
         }

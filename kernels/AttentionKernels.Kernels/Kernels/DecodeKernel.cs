@@ -303,10 +303,10 @@ internal static class DecodeKernel
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Fragment Mask(Fragment s, int key, int first0, int end0, int first1, int end1) => new()
     {
-        X = key >= first0 && key < end0 ? s.X : float.NegativeInfinity,
-        Y = key + 1 >= first0 && key + 1 < end0 ? s.Y : float.NegativeInfinity,
-        Z = key >= first1 && key < end1 ? s.Z : float.NegativeInfinity,
-        W = key + 1 >= first1 && key + 1 < end1 ? s.W : float.NegativeInfinity,
+        X = key >= first0 & key < end0 ? s.X : float.NegativeInfinity,
+        Y = key + 1 >= first0 & key + 1 < end0 ? s.Y : float.NegativeInfinity,
+        Z = key >= first1 & key < end1 ? s.Z : float.NegativeInfinity,
+        W = key + 1 >= first1 & key + 1 < end1 ? s.W : float.NegativeInfinity,
     };
 
     /// <summary>What exponents are relative to: the maximum, or 0 where there is none.</summary>

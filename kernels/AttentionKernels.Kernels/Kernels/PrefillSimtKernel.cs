@@ -175,7 +175,7 @@ internal static class PrefillSimtKernel
             }
             for (int half = 0; half < Keys; half += ValueKeys)
             {
-                bool isOdd = false;
+                int odd = 0;
                 for (int n = thread >> 7; n < ValueKeys; n += 2)
                 {
                     int token = firstKey + half + n, c = thread & 127;
@@ -184,10 +184,10 @@ internal static class PrefillSimtKernel
                     {
                         v = GlobalMemory.LoadElement<T>(valueHead + (((token * valueTokenStride) + c) * T.Bytes));
                     }
-                    isOdd |= !(IntrinsicMath.Abs(v) < float.PositiveInfinity);
+                    odd |= IntrinsicMath.Abs(v) < float.PositiveInfinity ? 0 : 1;
                     BlockMemory.Store(shared + (((n * Columns) + c) * 4), v);
                 }
-                if (Group.BarrierOr(isOdd))
+                if (Group.BarrierOr(odd != 0))
                 {
                     // A key that a row does not see contributes nothing, whatever its value holds: such keys have weight -0.
                     for (int n = 0; n < ValueKeys; n++)
@@ -236,7 +236,7 @@ internal static class PrefillSimtKernel
             else
             {
                 long spokenRow = ((long)h * spoken) + u, spokenOutput = outputs + (((spokenRow * 2 * valueHeadSize) + column + (4 * x)) * 4);
-                Leave(0, x == 0 && column == 0, value != 0, restMax, restSum, alignedMax, alignedSum, boxedMax, boxedSum, rest, raised, stats + (spokenRow * SpokenStats.Bytes), spokenOutput, valueHeadSize, left);
+                Leave(0, x + column == 0, value != 0, restMax, restSum, alignedMax, alignedSum, boxedMax, boxedSum, rest, raised, stats + (spokenRow * SpokenStats.Bytes), spokenOutput, valueHeadSize, left);
             }
         }
         if (myRow + 1 < queryLength)
@@ -249,7 +249,7 @@ internal static class PrefillSimtKernel
             else
             {
                 long spokenRow = ((long)h * spoken) + u, spokenOutput = outputs + (((spokenRow * 2 * valueHeadSize) + column + (4 * x)) * 4);
-                Leave(1, x == 0 && column == 0, value != 0, restMax, restSum, alignedMax, alignedSum, boxedMax, boxedSum, rest, raised, stats + (spokenRow * SpokenStats.Bytes), spokenOutput, valueHeadSize, left);
+                Leave(1, x + column == 0, value != 0, restMax, restSum, alignedMax, alignedSum, boxedMax, boxedSum, rest, raised, stats + (spokenRow * SpokenStats.Bytes), spokenOutput, valueHeadSize, left);
             }
         }
         if (myRow + 2 < queryLength)
@@ -262,7 +262,7 @@ internal static class PrefillSimtKernel
             else
             {
                 long spokenRow = ((long)h * spoken) + u, spokenOutput = outputs + (((spokenRow * 2 * valueHeadSize) + column + (4 * x)) * 4);
-                Leave(2, x == 0 && column == 0, value != 0, restMax, restSum, alignedMax, alignedSum, boxedMax, boxedSum, rest, raised, stats + (spokenRow * SpokenStats.Bytes), spokenOutput, valueHeadSize, left);
+                Leave(2, x + column == 0, value != 0, restMax, restSum, alignedMax, alignedSum, boxedMax, boxedSum, rest, raised, stats + (spokenRow * SpokenStats.Bytes), spokenOutput, valueHeadSize, left);
             }
         }
         if (myRow + 3 < queryLength)
@@ -275,7 +275,7 @@ internal static class PrefillSimtKernel
             else
             {
                 long spokenRow = ((long)h * spoken) + u, spokenOutput = outputs + (((spokenRow * 2 * valueHeadSize) + column + (4 * x)) * 4);
-                Leave(3, x == 0 && column == 0, value != 0, restMax, restSum, alignedMax, alignedSum, boxedMax, boxedSum, rest, raised, stats + (spokenRow * SpokenStats.Bytes), spokenOutput, valueHeadSize, left);
+                Leave(3, x + column == 0, value != 0, restMax, restSum, alignedMax, alignedSum, boxedMax, boxedSum, rest, raised, stats + (spokenRow * SpokenStats.Bytes), spokenOutput, valueHeadSize, left);
             }
         }
     }
@@ -394,8 +394,8 @@ internal static class PrefillSimtKernel
         {
             logit = SoftCap.Apply(logit, softcap);
         }
-        bool isSeen = key >= first && key < last;
-        if (hasBias && isSeen)
+        bool isSeen = key >= first & key < last;
+        if (hasBias & isSeen)
         {
             float added = GlobalMemory.LoadElement<T>(biasRow + ((long)key * T.Bytes));
             logit = added == float.NegativeInfinity ? added : logit + added;
@@ -451,7 +451,7 @@ internal static class PrefillSimtKernel
         s[(4 * i) + n] = weight;
         restSum[i] += isAligned ? 0f : weight;
         alignedSum[i] += isAligned ? weight : 0f;
-        boxedSum[i] += isBoxed && !isAligned ? weight : 0f;
+        boxedSum[i] += isBoxed & !isAligned ? weight : 0f;
     }
 
     /// <summary>s where the set has the bit, else -inf.</summary>

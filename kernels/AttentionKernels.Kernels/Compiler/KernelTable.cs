@@ -17,6 +17,21 @@ internal static class KernelTable
     /// <summary>All configurations, in the order of the manifest.</summary>
     public static KernelConfiguration[] All { get; } =
     [
+        .. from element in Elements.Take(2)
+           from head in Heads
+           select new KernelConfiguration
+           {
+               Kernel = "PrefillPlain",
+               Method = Method(typeof(PrefillPlainKernel), element.Type, head.Type),
+               ElementType = element.Name,
+               HeadSize = head.Size,
+               Threads = 128,
+               MinBlocks = 2,
+               MaxRegisters = 255,
+               DynamicSharedBytes = PrefillPlainKernel.SharedBytes(head.Size),
+               Rows = PrefillPlainKernel.Rows,
+               Keys = 32,
+           },
         .. from element in Elements
            select new KernelConfiguration
            {

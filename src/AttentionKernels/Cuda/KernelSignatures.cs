@@ -9,6 +9,12 @@ internal static class KernelSignatures
 
     private static readonly Dictionary<string, KernelParameter[]> Known = new()
     {
+        ["PrefillPlain"] =
+        [
+            Query, QueryBatchStride, QueryHeadStride, QueryTokenStride, Key, KeyBatchStride, KeyHeadStride, KeyTokenStride,
+            Value, ValueBatchStride, ValueHeadStride, ValueTokenStride, .. OutputTensor, HeadSink, KeyLengths, QueryOffsets, Blocks,
+            Heads, KvHeads, QueryLength, KeyLength, RowBlocks, Scale, Causal, Window,
+        ],
         ["PrefillSimt"] =
         [
             Query, QueryBatchStride, QueryHeadStride, QueryTokenStride, Key, KeyBatchStride, KeyHeadStride, KeyTokenStride,
@@ -37,7 +43,7 @@ internal static class KernelSignatures
             Value, ValueBatchStride, ValueHeadStride, ValueTokenStride, Bias, BiasBatchStride, BiasHeadStride, BiasTokenStride,
             KeyLengths, QueryOffsets, PartialStats, PartialOutputs, Heads, KvHeads, QueryLength, KeyLength, Splits, ChunkKeys, Scale, Softcap, Causal, Window,
         ],
-        ["DecodeCombine"] = [PartialStats, PartialOutputs, .. OutputTensor, HeadSink, Heads, QueryLength, ValueHeadSize, Splits],
+        ["DecodeCombine"] = [PartialStats, PartialOutputs, .. OutputTensor, HeadSink, Heads, QueryLength, HeadSize, Splits],
     };
 
     /// <summary>Parameters of a kernel by its stem; null: unknown.</summary>

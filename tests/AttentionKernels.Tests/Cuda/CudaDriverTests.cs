@@ -160,7 +160,7 @@ public sealed unsafe class CudaDriverTests : IDisposable
             [KernelParameter.HeadSink] = "0000000000000000",
             [KernelParameter.Heads] = "1c000000",
             [KernelParameter.QueryLength] = "01000000",
-            [KernelParameter.ValueHeadSize] = "80000000",
+            [KernelParameter.HeadSize] = "80000000",
             [KernelParameter.Splits] = "feffffff",
         };
         string expected = string.Join(' ', Combine.Parameters.Select(parameter => bytes[parameter]));
@@ -247,7 +247,7 @@ public sealed unsafe class CudaDriverTests : IDisposable
         {
             KernelArguments arguments = default;
             arguments.Set(KernelParameter.Splits, -2);
-            arguments.Set(KernelParameter.ValueHeadSize, 128);
+            arguments.Set(KernelParameter.HeadSize, 128);
             arguments.Set(KernelParameter.QueryLength, 1);
             arguments.Set(KernelParameter.Heads, 28);
             arguments.Set(KernelParameter.HeadSink, (void*)null);

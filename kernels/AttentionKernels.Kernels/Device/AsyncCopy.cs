@@ -25,4 +25,8 @@ internal static class AsyncCopy
     /// <summary>Waits for all groups of this thread but the newest.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void WaitAllButOne() => CudaAsm.Emit("cp.async.wait_group 1;");
+
+    /// <summary>Waits for all groups of this thread but the two newest.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void WaitAllButTwo() => CudaAsm.Emit("cp.async.wait_group 2;");
 }

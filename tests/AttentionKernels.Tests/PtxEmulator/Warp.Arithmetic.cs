@@ -41,7 +41,7 @@ internal sealed unsafe partial class Warp
     public static void SetPredicateS32GreaterOrEqual(Warp w, PtxInstruction i) =>
         w.Compare(i, (a, b) => Vector256.GreaterThanOrEqual(a.AsInt32(), b.AsInt32()).AsUInt32());
 
-    /// <summary>Logic of predicates: Mode &amp;, |, ^, ! (not), m (move), c (constant: NegatedA); sources A and B.</summary>
+    /// <summary>Logic of predicates: Mode &amp;, |, ^, ! (not), m (move); sources A and B.</summary>
     public static void PredicateLogic(Warp w, PtxInstruction i)
     {
         uint a = w.Predicate(i.A) ^ (i.NegatedA ? All : 0);
@@ -52,7 +52,6 @@ internal sealed unsafe partial class Warp
             '|' => a | b,
             '^' => a ^ b,
             '!' => ~a,
-            'c' => i.NegatedA ? All : 0,
             _ => a,
         });
     }

@@ -15,8 +15,8 @@ internal sealed unsafe class CudaDriver
 
     private const int LogBytes = 8192;
 
-    // A failure is not kept: a process may set the variable and try again.
-    private static readonly Lazy<CudaDriver> Shared = new(() => new CudaDriver(Environment.GetEnvironmentVariable(Variable)), LazyThreadSafetyMode.PublicationOnly);
+    private static readonly Lock Gate = new();
+    private static readonly Dictionary<string, CudaDriver> Known = [];
 
     private readonly delegate* unmanaged<int, byte**, int> _getErrorName;
     private readonly delegate* unmanaged<int, byte**, int> _getErrorString;
@@ -84,9 +84,24 @@ internal sealed unsafe class CudaDriver
         nint Find(string function) => NativeLibrary.GetExport(library, function);
     }
 
-    /// <summary>The driver of this process.</summary>
+    /// <summary>The driver that <see cref="Variable"/> names, or else the system's; the same object for the same file. A failure is not kept.</summary>
     /// <exception cref="CudaException">There is none, or it does not work.</exception>
-    public static CudaDriver Default => Shared.Value;
+    public static CudaDriver Default
+    {
+        get
+        {
+            string path = Environment.GetEnvironmentVariable(Variable) ?? "";
+            lock (Gate)
+            {
+                if (!Known.TryGetValue(path, out CudaDriver? driver))
+                {
+                    driver = new CudaDriver(path);
+                    Known.Add(path, driver);
+                }
+                return driver;
+            }
+        }
+    }
 
     /// <summary>A device by its number among the visible ones.</summary>
     public int Device(int ordinal)

@@ -192,9 +192,9 @@ internal unsafe struct CudaPlan
             Combine = Require(kernels, "DecodeCombine", type);
             return;
         }
-        // What is seldom is left out of the fast loop.
+        // What is seldom is left out of the fastest loop.
         bool isSimple = problem.Softcap == 0 && problem.Bias.IsEmpty && problem.Scale > 0;
-        Plain = (tensorCores && isSimple ? kernels.Find("PrefillPlain", type, problem.HeadSize) : null) ?? Require(kernels, "PrefillSimt", type, "plain");
+        Plain = (tensorCores ? kernels.Find(isSimple ? "PrefillPlain" : "PrefillClasses", type, problem.HeadSize) : null) ?? Require(kernels, "PrefillSimt", type, "plain");
     }
 
     private void Lay(in CudaCall call, bool scoresOnly, void* staged, void* device)

@@ -15,6 +15,13 @@ internal static class KernelSignatures
             Value, ValueBatchStride, ValueHeadStride, ValueTokenStride, .. OutputTensor, HeadSink, KeyLengths, QueryOffsets, Blocks,
             Heads, KvHeads, QueryLength, KeyLength, RowBlocks, Scale, Causal, Window,
         ],
+        ["PrefillClasses"] =
+        [
+            Query, QueryBatchStride, QueryHeadStride, QueryTokenStride, Key, KeyBatchStride, KeyHeadStride, KeyTokenStride,
+            Value, ValueBatchStride, ValueHeadStride, ValueTokenStride, .. OutputTensor, Bias, BiasBatchStride, BiasHeadStride, BiasTokenStride,
+            HeadSink, KeyLengths, QueryOffsets, Blocks, SpokenIndex, Run, Aligned, Boxed, Stats, Outputs,
+            Heads, KvHeads, QueryLength, KeyLength, RowBlocks, Tiles, Spoken, Scale, Softcap, Causal, Window,
+        ],
         ["PrefillSimt"] =
         [
             Query, QueryBatchStride, QueryHeadStride, QueryTokenStride, Key, KeyBatchStride, KeyHeadStride, KeyTokenStride,

@@ -94,6 +94,98 @@ public sealed unsafe class AttentionCudaTests(StubDriver stub)
         }, 0x5c0, spec => Small(spec.Seed % 2 == 0 ? OnTensorCores(spec) : spec) with { Roles = spec.Roles == RoleMode.None ? RoleMode.Self : spec.Roles });
     }
 
+    /// <summary>New rows behind past ones, lengths on the device: the bits of the same attention over keys and values that the host put together.</summary>
+    [Theory]
+    [InlineData(3, 12)]
+    [InlineData(20, 20)]
+    public void Appended_Rows_Are_Attended_As_If_They_Had_Been_There(int rows, int keys)
+    {
+        const int Heads = 4, KvHeads = 2, Size = 64;
+        int past = keys - rows;
+        // Of the second element fewer keys are valid: the new rows end before the room does.
+        int[] valid = [keys, rows == keys ? keys - 4 : keys - 2];
+        using AttentionCase c = new(
+            new CaseSpec { B = 2, Kv = KvHeads, Group = Heads / KvHeads, S = rows, T = keys, D = Size, Dv = Size, Type = ElementType.Float16, Causal = true, Lengths = true, Seed = 5 },
+            nameof(Appended_Rows_Are_Attended_As_If_They_Had_Been_There));
+        for (int b = 0; b < 2; b++)
+        {
+            c.Problem.KeyLengths[b] = valid[b];
+            c.Problem.QueryOffsets[b] = rows == keys ? 0 : valid[b] - rows;
+        }
+        using EmulatedDevice device = new(stub);
+        device.Run(c);
+        float[] expected = c.Output();
+        c.ClearResults();
+
+        // The past has the rows before the new ones, and something else behind them.
+        int room = keys + 1, elements = 2 * KvHeads * room * Size;
+        using GuardedBuffer newKey = New(c.Problem.Key), newValue = New(c.Problem.Value), pastKey = Past(c.Problem.Key), pastValue = Past(c.Problem.Value);
+        using GuardedBuffer presentKey = new(elements * 2), presentValue = new(elements * 2), seqlens = GuardedBuffer.Of<int>([valid[0] - 1, valid[1] - 1]), lengths = new(16);
+        CudaCall call = new()
+        {
+            Problem = c.Problem with
+            {
+                Key = TensorView.Bhsd(presentKey.Data, ElementType.Float16, KvHeads, room, Size),
+                Value = TensorView.Bhsd(presentValue.Data, ElementType.Float16, KvHeads, room, Size),
+                KeyLengths = (int*)lengths.Data,
+                QueryOffsets = (int*)lengths.Data + 2,
+            },
+            Append = new CudaAppend
+            {
+                Query = c.Problem.Query,
+                Key = TensorView.Bshd(newKey.Data, ElementType.Float16, KvHeads, rows, Size),
+                Value = TensorView.Bshd(newValue.Data, ElementType.Float16, KvHeads, rows, Size),
+                NewKeys = rows,
+                PastKey = past == 0 ? null : pastKey.Data,
+                PastValue = past == 0 ? null : pastValue.Data,
+                PastLength = past == 0 ? 0 : room,
+                PresentKey = presentKey.Data,
+                PresentValue = presentValue.Data,
+                PresentLength = room,
+                SeqlensK = (int*)seqlens.Data,
+            },
+        };
+        (string, GuardedBuffer, bool)[] buffers =
+        [
+            ("new key", newKey, false), ("new value", newValue, false), ("past key", pastKey, false), ("past value", pastValue, false), ("seqlens_k", seqlens, false),
+            ("present key", presentKey, true), ("present value", presentValue, true), ("lengths", lengths, true),
+        ];
+        device.Run(c, call, buffers);
+        Same(expected, c.Output(), "output", c);
+        Assert.Equal([valid[0], valid[1], .. valid.Select(n => rows == keys ? 0 : n - rows)], lengths.Span<int>().ToArray());
+        Assert.Equal("AppendKeyValue", device.Launched[^(rows > 16 ? 2 : 3)]);
+
+        GuardedBuffer New(TensorView all)
+        {
+            Half[] tensor = new Half[2 * rows * KvHeads * Size];
+            Visit((b, h, s, d) =>
+            {
+                int row = s - (rows == keys ? 0 : valid[b] - rows);
+                if (row >= 0 && row < rows)
+                {
+                    tensor[(((((b * rows) + row) * KvHeads) + h) * Size) + d] = (Half)all.Load(b, h, s, d);
+                }
+            });
+            return GuardedBuffer.Of<Half>(tensor);
+        }
+
+        GuardedBuffer Past(TensorView all)
+        {
+            Half[] tensor = new Half[elements];
+            Array.Fill(tensor, Half.NaN);
+            Visit((b, h, s, d) => tensor[(((((b * KvHeads) + h) * room) + s) * Size) + d] = s < valid[b] - rows ? (Half)all.Load(b, h, s, d) : Half.NaN);
+            return GuardedBuffer.Of<Half>(tensor);
+        }
+
+        void Visit(Action<int, int, int, int> action)
+        {
+            for (int n = 0; n < 2 * KvHeads * keys * Size; n++)
+            {
+                action(n / (KvHeads * keys * Size), n / (keys * Size) % KvHeads, n / Size % keys, n % Size);
+            }
+        }
+    }
+
     /// <summary>A plain call, and a decode step among them, asks for nothing that cannot be captured into a graph; a steered one for one copy beside.</summary>
     [Theory]
     [InlineData(1, RoleMode.None, "push launch launch pop")]
@@ -196,19 +288,46 @@ public sealed unsafe class AttentionCudaTests(StubDriver stub)
         };
     }
 
-    /// <summary>Probabilities are rounded to 16 bits before they meet the values, which moves a mean of values by half a unit in the last place at most.</summary>
+    /// <summary>
+    /// By the tolerance rule, and for what a GPU rounds beside: probabilities to 16 bits before they meet the values, which moves a mean of values by half a unit in the last place at most; and
+    /// logits twice more, when they are multiplied by log2(e) for its exponential and when a bias of their own size is added.
+    /// </summary>
     private static void Check(AttentionCase c)
     {
+        double unit = c.Spec.Type switch { ElementType.Float32 => 0, ElementType.Float16 => Math.ScaleB(1, -11), _ => Math.ScaleB(1, -8) };
+        double logits = LargestLogit(c) * (1 + Math.Abs(c.Spec.Alpha)) * Math.ScaleB(1, -22), values = c.Problem.Value.IsEmpty ? 0 : Largest(c.Read(c.Problem.Value, c.Spec.Kv, c.Spec.T, c.Spec.Dv));
+        c.Check(c.Output(), c.HeadScores(), c.Alignment(), null, (unit + logits) * values, logits);
+    }
+
+    private static double LargestLogit(AttentionCase c)
+    {
+        float[] query = c.Read(c.Problem.Query, c.Spec.H, c.Spec.S, c.Spec.D), key = c.Read(c.Problem.Key, c.Spec.Kv, c.Spec.T, c.Spec.D);
         double largest = 0;
-        if (!c.Problem.Value.IsEmpty)
+        for (int row = 0; row < query.Length; row += c.Spec.D)
         {
-            foreach (float value in c.Read(c.Problem.Value, c.Spec.Kv, c.Spec.T, c.Spec.Dv))
+            int head = row / (c.Spec.D * c.Spec.S), first = ((head / c.Spec.H * c.Spec.Kv) + (head % c.Spec.H / c.Spec.Group)) * c.Spec.T * c.Spec.D;
+            for (int n = first; n < first + (c.Spec.T * c.Spec.D); n += c.Spec.D)
             {
-                largest = Math.Abs(value) > largest ? Math.Abs(value) : largest;
+                double dot = 0;
+                for (int d = 0; d < c.Spec.D; d++)
+                {
+                    dot += (double)query[row + d] * key[n + d];
+                }
+                largest = Math.Abs(dot) > largest ? Math.Abs(dot) : largest;
             }
         }
-        double unit = c.Spec.Type switch { ElementType.Float32 => 0, ElementType.Float16 => Math.ScaleB(1, -11), _ => Math.ScaleB(1, -8) };
-        c.Check(c.Output(), c.HeadScores(), c.Alignment(), null, unit * largest);
+        return largest * c.Problem.Scale;
+    }
+
+    /// <summary>NaN aside.</summary>
+    private static double Largest(float[] values)
+    {
+        double largest = 0;
+        foreach (float value in values)
+        {
+            largest = Math.Abs(value) > largest ? Math.Abs(value) : largest;
+        }
+        return largest;
     }
 
     private static void Same(float[] expected, float[] actual, string what, AttentionCase c)

@@ -56,26 +56,29 @@ internal sealed unsafe class EmulatedDevice : IDisposable
             HostKeyLengths = problem.KeyLengths,
             HostQueryOffsets = problem.QueryOffsets,
         };
-        foreach ((string name, GuardedBuffer buffer, bool isResult) in c.Buffers)
-        {
-            if (buffer.Bytes > 0 && name is not ("modality" or "speakers" or "frames"))
-            {
-                Memory.Register(buffer.Data, (nuint)buffer.Bytes, initialised: !isResult, writable: isResult, name);
-            }
-        }
+        Run(c, call);
+    }
+
+    /// <summary>Runs a call over the buffers of a case and others.</summary>
+    public void Run(AttentionCase c, in CudaCall call, params (string Name, GuardedBuffer Buffer, bool IsResult)[] others)
+    {
+        List<GuardedBuffer> registered = [];
         try
         {
+            foreach ((string name, GuardedBuffer buffer, bool isResult) in c.Buffers.Concat(others))
+            {
+                // Roles are the host's: a kernel that reads one is stopped.
+                if (buffer.Bytes > 0 && name is not ("modality" or "speakers" or "frames"))
+                {
+                    Memory.Register(buffer.Data, (nuint)buffer.Bytes, initialised: !isResult, writable: isResult, name);
+                    registered.Add(buffer);
+                }
+            }
             Run(call, c.Repro);
         }
         finally
         {
-            foreach ((string name, GuardedBuffer buffer, _) in c.Buffers)
-            {
-                if (buffer.Bytes > 0 && name is not ("modality" or "speakers" or "frames"))
-                {
-                    Memory.Unregister(buffer.Data);
-                }
-            }
+            registered.ForEach(buffer => Memory.Unregister(buffer.Data));
         }
     }
 

@@ -114,7 +114,8 @@ internal sealed unsafe class AttentionCase : IDisposable
     /// <param name="alignment"/>
     /// <param name="speakerScores">Null: not compared.</param>
     /// <param name="outputExtra">What the output may be off beside, as <see cref="Tolerance.Check"/> has it.</param>
-    public void Check(float[] output, float[] headScores, float[] alignment, float[]? speakerScores = null, double outputExtra = 0)
+    /// <param name="scoreExtra">The same for scores and alignment.</param>
+    public void Check(float[] output, float[] headScores, float[] alignment, float[]? speakerScores = null, double outputExtra = 0, double scoreExtra = 0)
     {
         foreach ((string name, GuardedBuffer buffer) in _buffers)
         {
@@ -135,11 +136,11 @@ internal sealed unsafe class AttentionCase : IDisposable
             Compare("output", output, truth.Output, p => p.Output, Spec.Type, outputExtra);
             if (!gated.Keys.IsEmpty)
             {
-                Compare("head scores", headScores, truth.HeadScores, p => p.HeadScores, ElementType.Float32);
-                Compare("alignment", alignment, truth.Alignment, p => p.Alignment, ElementType.Float32);
+                Compare("head scores", headScores, truth.HeadScores, p => p.HeadScores, ElementType.Float32, scoreExtra);
+                Compare("alignment", alignment, truth.Alignment, p => p.Alignment, ElementType.Float32, scoreExtra);
                 if (speakerScores != null)
                 {
-                    Compare("speaker scores", speakerScores, truth.SpeakerScores, p => p.SpeakerScores, ElementType.Float32);
+                    Compare("speaker scores", speakerScores, truth.SpeakerScores, p => p.SpeakerScores, ElementType.Float32, scoreExtra);
                 }
             }
 

@@ -49,20 +49,20 @@ internal struct ClassRows
 
     /// <summary>Which keys of a tile the upper row is aligned with: bit 8n + c is the lane's key in fragment n, column c of its two.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int UpperKeys(ClassRows r, int first, int lane) => Word(r._upperBits, first, lane);
+    public static int UpperKeys(ClassRows r, int first, int lane) => Word(r._upperBits, first) >> ((lane & 3) * 2);
 
     /// <summary>The same of the lower row.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int LowerKeys(ClassRows r, int first, int lane) => Word(r._lowerBits, first, lane);
+    public static int LowerKeys(ClassRows r, int first, int lane) => Word(r._lowerBits, first) >> ((lane & 3) * 2);
 
-    /// <summary>The word of 32 keys from a bit set at an address, shifted to the lane's first key; 0 without an address.</summary>
+    /// <summary>A bit for each of a tile's 32 keys, from a bit set at an address; 0 without an address.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int Word(long bits, int first, int lane)
+    public static int Word(long bits, int first)
     {
         int word = 0;
         if (bits != 0)
         {
-            word = GlobalMemory.LoadInt(bits + ((first >> 5) * 4)) >> ((lane & 3) * 2);
+            word = GlobalMemory.LoadInt(bits + ((first >> 5) * 4));
         }
         return word;
     }

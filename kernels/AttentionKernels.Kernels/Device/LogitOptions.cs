@@ -23,6 +23,32 @@ internal struct LogitOptions
     /// <summary>Keys of the bias.</summary>
     public int Keys;
 
+    /// <param name="bias">Address of the bias; 0: none.</param>
+    /// <param name="head">Elements from there to the head's row 0.</param>
+    /// <param name="biasRow">Elements from one row of the bias to the next.</param>
+    /// <param name="rows">Rows of the bias.</param>
+    /// <param name="keys">Keys of the bias.</param>
+    /// <param name="scale">Factor of the products.</param>
+    /// <param name="softcap">Soft-cap; 0: none.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static LogitOptions Of(long bias, long head, long biasRow, int rows, int keys, float scale, float softcap) => new()
+    {
+        Scale = scale,
+        Softcap = softcap,
+        Bias = bias == 0 ? 0 : bias + (head * 2),
+        BiasRow = biasRow * 2,
+        Rows = rows,
+        Keys = keys,
+    };
+
+    /// <summary>Whether more happens to products than that a positive scale multiplies them, which the exponentials do by themselves.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool AreNeeded(LogitOptions options) => (options.Softcap > 0) | (options.Bias != 0) | (options.Scale <= 0);
+
+    /// <summary>What turns the tile's logits into base-2 units: the scale and log2(e), or 1 where <see cref="Apply"/> did it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Factor(LogitOptions options) => Arithmetic.Select(AreNeeded(options), 1, options.Scale * Arithmetic.Log2E);
+
     /// <summary>s * scale, capped, plus bias; times log2(e). Parameters as those of <see cref="LogitMask"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Apply<T>(Fragment[] s, int at, LogitOptions options, int row, int key)

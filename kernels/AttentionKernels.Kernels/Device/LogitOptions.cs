@@ -2,7 +2,11 @@ using System.Runtime.CompilerServices;
 
 namespace AttentionKernels.Kernels.Device;
 
-/// <summary>Soft-cap and dense bias: the slow extras of a tile's logits. Logits leave in base-2 units.</summary>
+/// <summary>Scale, soft-cap and dense bias of a tile's logits, which leave in base-2 units: logit * log2(e).</summary>
+/// <remarks>
+/// Here the largest logit of a row is rounded as its maximum is, so its exponential is 1, which the statistics of rows of U rest on. Where logits are scaled
+/// within the exponential (<see cref="Softmax"/> with a factor), it is 1 but for the rounding of the maximum, which only quotients do not notice.
+/// </remarks>
 internal struct LogitOptions
 {
     /// <summary>Factor of the products.</summary>
@@ -40,14 +44,6 @@ internal struct LogitOptions
         Rows = rows,
         Keys = keys,
     };
-
-    /// <summary>Whether more happens to products than that a positive scale multiplies them, which the exponentials do by themselves.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool AreNeeded(LogitOptions options) => (options.Softcap > 0) | (options.Bias != 0) | (options.Scale <= 0);
-
-    /// <summary>What turns the tile's logits into base-2 units: the scale and log2(e), or 1 where <see cref="Apply"/> did it.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Factor(LogitOptions options) => Arithmetic.Select(AreNeeded(options), 1, options.Scale * Arithmetic.Log2E);
 
     /// <summary>s * scale, capped, plus bias; times log2(e). Parameters as those of <see cref="LogitMask"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -77,7 +77,6 @@ internal static class PrefillClassesKernel
 
         LogitOptions options = LogitOptions.Of(
             bias, (block.Batch * biasBatchStride) + (Grid.IdxY * biasHeadStride), biasTokenStride, queryLength, keyLength, scale, softcap);
-        float log2 = LogitOptions.Factor(options);
         int upperIndex = ClassRows.IndexOf(spokenIndex, block.Batch, row, queryLength);
         int lowerIndex = ClassRows.IndexOf(spokenIndex, block.Batch, row + 8, queryLength);
         ClassRows r = ClassRows.Of(upperIndex, lowerIndex, run, aligned, tiles);
@@ -90,10 +89,7 @@ internal static class PrefillClassesKernel
             int boxedKeys = ClassRows.Word(boxed, first), ownKey = first + ((lane & 3) * 2);
             TilePipeline.Next<H>(ref pipeline, first, end);
             Products<T, H>.QueryKey(s, queryAddress, keyAddress + pipeline.Buffer, 1);
-            if (LogitOptions.AreNeeded(options))
-            {
-                LogitOptions.Apply<T>(s, 0, options, row, ownKey);
-            }
+            LogitOptions.Apply<T>(s, 0, options, row, ownKey);
             if ((first < Visibility.First(v, position + 8)) | (first + Keys > Visibility.End(v, position)))
             {
                 LogitMask.Apply(s, 0, v, position, ownKey);
@@ -103,25 +99,25 @@ internal static class PrefillClassesKernel
             if (isSplit)
             {
                 ClassRows.Split(s, 0, a, upperKeys, lowerKeys);
-                Softmax.Raise(a, 0, log2, ref r.Aligned, out float upperAligned, out float lowerAligned);
+                Softmax.Raise(a, 0, 1, ref r.Aligned, out float upperAligned, out float lowerAligned);
                 OutputRows<T, H>.Multiply(o, Products<T, H>.OutputFragments, upperAligned, lowerAligned);
             }
-            Softmax.Raise(s, 0, log2, ref r.Rest, out float upper, out float lower);
+            Softmax.Raise(s, 0, 1, ref r.Rest, out float upper, out float lower);
             OutputRows<T, H>.Multiply(o, 0, upper, lower);
             ClassRows.Rescale(ref r, upper, lower);
             if (boxedKeys != 0)
             {
-                ClassRows.AddBoxed(s, 0, log2, boxedKeys >> ((lane & 3) * 2), ref r);
+                ClassRows.AddBoxed(s, 0, boxedKeys >> ((lane & 3) * 2), ref r);
             }
             if (isSplit)
             {
-                Add<T, H>(s, a, 0, o, log2, ref r, valueAddress + pipeline.Buffer, true);
-                Add<T, H>(s, a, 2, o, log2, ref r, Products<T, H>.Skip16(valueAddress + pipeline.Buffer), true);
+                Add<T, H>(s, a, 0, o, ref r, valueAddress + pipeline.Buffer, true);
+                Add<T, H>(s, a, 2, o, ref r, Products<T, H>.Skip16(valueAddress + pipeline.Buffer), true);
             }
             else
             {
-                Add<T, H>(s, a, 0, o, log2, ref r, valueAddress + pipeline.Buffer, false);
-                Add<T, H>(s, a, 2, o, log2, ref r, Products<T, H>.Skip16(valueAddress + pipeline.Buffer), false);
+                Add<T, H>(s, a, 0, o, ref r, valueAddress + pipeline.Buffer, false);
+                Add<T, H>(s, a, 2, o, ref r, Products<T, H>.Skip16(valueAddress + pipeline.Buffer), false);
             }
         }
 
@@ -148,14 +144,14 @@ internal static class PrefillClassesKernel
 
     // 16 keys: their exponentials and the products with their values.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Add<T, H>(Fragment[] s, Fragment[] a, int at, Fragment[] o, float log2, ref ClassRows r, int value, bool isSplit)
+    private static void Add<T, H>(Fragment[] s, Fragment[] a, int at, Fragment[] o, ref ClassRows r, int value, bool isSplit)
         where T : struct, IElement
         where H : struct, IHead
     {
-        Int4 rest = Softmax.Exponentials<T>(s[at], s[at + 1], log2, ref r.Rest), aligned = default;
+        Int4 rest = Softmax.Exponentials<T>(s[at], s[at + 1], 1, ref r.Rest), aligned = default;
         if (isSplit)
         {
-            aligned = Softmax.Exponentials<T>(a[at], a[at + 1], log2, ref r.Aligned);
+            aligned = Softmax.Exponentials<T>(a[at], a[at + 1], 1, ref r.Aligned);
         }
         Products<T, H>.AddValues(o, rest, aligned, value, isSplit ? 2 : 1);
     }

@@ -64,7 +64,6 @@ internal static class ScoresOnlyKernel
         int row = block.FirstRow + (warp * WarpRows) + (lane >> 2), position = v.Offset + row; // the lane's first row; the others are 8, 16 and 24 on
         LogitOptions options = LogitOptions.Of(
             bias, (block.Batch * biasBatchStride) + (Grid.IdxY * biasHeadStride), biasTokenStride, queryLength, keyLength, scale, softcap);
-        float log2 = LogitOptions.Factor(options);
         int index0 = ClassRows.IndexOf(spokenIndex, block.Batch, row, queryLength), index1 = ClassRows.IndexOf(spokenIndex, block.Batch, row + 8, queryLength);
         int index2 = ClassRows.IndexOf(spokenIndex, block.Batch, row + 16, queryLength), index3 = ClassRows.IndexOf(spokenIndex, block.Batch, row + 24, queryLength);
         ClassRows r0 = ClassRows.Of(index0, index1, run, aligned, tiles), r1 = ClassRows.Of(index2, index3, run, aligned, tiles);
@@ -79,11 +78,8 @@ internal static class ScoresOnlyKernel
             TilePipeline.Next<H>(ref pipeline, first, end);
             Products<T, H>.QueryKey(s, queryAddress, keyAddress + pipeline.Buffer, 2);
             int ownKey = first + ((lane & 3) * 2);
-            if (LogitOptions.AreNeeded(options))
-            {
-                LogitOptions.Apply<T>(s, 0, options, row, ownKey);
-                LogitOptions.Apply<T>(s, 4, options, row + 16, ownKey);
-            }
+            LogitOptions.Apply<T>(s, 0, options, row, ownKey);
+            LogitOptions.Apply<T>(s, 4, options, row + 16, ownKey);
             if ((first < Visibility.First(v, position + 24)) | (first + Keys > Visibility.End(v, position)))
             {
                 LogitMask.Apply(s, 0, v, position, ownKey);
@@ -91,13 +87,13 @@ internal static class ScoresOnlyKernel
             }
             if (boxedKeys != 0)
             {
-                AddClasses<T>(s, 0, a, upper0, lower0, ownBoxed, log2, ref r0);
-                AddClasses<T>(s, 4, a, upper1, lower1, ownBoxed, log2, ref r1);
+                AddClasses<T>(s, 0, a, upper0, lower0, ownBoxed, ref r0);
+                AddClasses<T>(s, 4, a, upper1, lower1, ownBoxed, ref r1);
             }
             else
             {
-                AddRest<T>(s, 0, log2, ref r0);
-                AddRest<T>(s, 4, log2, ref r1);
+                AddRest<T>(s, 0, ref r0);
+                AddRest<T>(s, 4, ref r1);
             }
         }
 
@@ -111,25 +107,25 @@ internal static class ScoresOnlyKernel
 
     // A tile with keys of V_all, of which rows of the fragment may be aligned with some.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AddClasses<T>(Fragment[] s, int at, Fragment[] a, int upper, int lower, int boxed, float log2, ref ClassRows r)
+    private static void AddClasses<T>(Fragment[] s, int at, Fragment[] a, int upper, int lower, int boxed, ref ClassRows r)
         where T : struct, IElement
     {
         ClassRows.Split(s, at, a, upper, lower);
-        Softmax.Raise(a, at, log2, ref r.Aligned, out _, out _);
-        _ = Softmax.Exponentials<T>(a[at], a[at + 1], log2, ref r.Aligned);
-        _ = Softmax.Exponentials<T>(a[at + 2], a[at + 3], log2, ref r.Aligned);
-        AddRest<T>(s, at, log2, ref r);
-        ClassRows.AddBoxed(s, at, log2, boxed, ref r);
+        Softmax.Raise(a, at, 1, ref r.Aligned, out _, out _);
+        _ = Softmax.Exponentials<T>(a[at], a[at + 1], 1, ref r.Aligned);
+        _ = Softmax.Exponentials<T>(a[at + 2], a[at + 3], 1, ref r.Aligned);
+        AddRest<T>(s, at, ref r);
+        ClassRows.AddBoxed(s, at, boxed, ref r);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AddRest<T>(Fragment[] s, int at, float log2, ref ClassRows r)
+    private static void AddRest<T>(Fragment[] s, int at, ref ClassRows r)
         where T : struct, IElement
     {
-        Softmax.Raise(s, at, log2, ref r.Rest, out float upper, out float lower);
+        Softmax.Raise(s, at, 1, ref r.Rest, out float upper, out float lower);
         ClassRows.Rescale(ref r, upper, lower);
-        _ = Softmax.Exponentials<T>(s[at], s[at + 1], log2, ref r.Rest);
-        _ = Softmax.Exponentials<T>(s[at + 2], s[at + 3], log2, ref r.Rest);
+        _ = Softmax.Exponentials<T>(s[at], s[at + 1], 1, ref r.Rest);
+        _ = Softmax.Exponentials<T>(s[at + 2], s[at + 3], 1, ref r.Rest);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -22,6 +22,12 @@ internal static class KernelSignatures
             HeadSink, KeyLengths, QueryOffsets, Blocks, SpokenIndex, Run, Aligned, Boxed, Stats, Outputs,
             Heads, KvHeads, QueryLength, KeyLength, RowBlocks, Tiles, Spoken, Scale, Softcap, Causal, Window,
         ],
+        ["ScoresOnly"] =
+        [
+            Query, QueryBatchStride, QueryHeadStride, QueryTokenStride, Key, KeyBatchStride, KeyHeadStride, KeyTokenStride,
+            Bias, BiasBatchStride, BiasHeadStride, BiasTokenStride, KeyLengths, QueryOffsets, Blocks, SpokenIndex, Run, Aligned, Boxed, Stats,
+            Heads, KvHeads, QueryLength, KeyLength, RowBlocks, Tiles, Spoken, Scale, Softcap, Causal, Window,
+        ],
         ["PrefillSimt"] =
         [
             Query, QueryBatchStride, QueryHeadStride, QueryTokenStride, Key, KeyBatchStride, KeyHeadStride, KeyTokenStride,

@@ -33,15 +33,13 @@ public static unsafe class AttentionKernelsOps
     // A domain belongs to the ONNX Runtime that made it, and a process may have loaded several (two Python packages, say).
     private static readonly Dictionary<OrtApi, OrtDomain> Domains = [];
 
-    /// <summary>Every operator, one entry for each element type.</summary>
+    /// <summary>Every operator, one entry for each element type and execution provider.</summary>
     internal static IReadOnlyList<CustomOp> Ops { get; } =
     [
-        new SteeredAttentionOp(OnnxElementType.Float),
-        new SteeredAttentionOp(OnnxElementType.Float16),
-        new SteeredAttentionOp(OnnxElementType.BFloat16),
-        new CrossModalHeadScoresOp(OnnxElementType.Float),
-        new CrossModalHeadScoresOp(OnnxElementType.Float16),
-        new CrossModalHeadScoresOp(OnnxElementType.BFloat16),
+        .. from provider in (OnnxProvider[])[OnnxProvider.Cpu, OnnxProvider.Cuda]
+           from type in (OnnxElementType[])[OnnxElementType.Float, OnnxElementType.Float16, OnnxElementType.BFloat16]
+           from op in (CustomOp[])[new SteeredAttentionOp(type, provider), new CrossModalHeadScoresOp(type, provider)]
+           select op,
     ];
 
     /// <summary>Registers the operators with session options that a .NET binding of ONNX Runtime wraps.</summary>

@@ -1,13 +1,16 @@
 namespace AttentionKernels.OnnxRuntime.Interop;
 
 /// <summary>
-/// A custom operator on the CPU provider: its schema, and how a node of it gets a kernel. Ops of one domain that share a name are
-/// overloads by element type; they must agree in the number of inputs and outputs and in which are optional.
+/// A custom operator on one execution provider: its schema, and how a node of it gets a kernel. Ops of one domain that share a name are
+/// overloads by element type or provider; they must agree in the number of inputs and outputs and in which are optional.
 /// </summary>
 /// <remarks>Any exception thrown here or by a kernel becomes an ONNX Runtime error that names the node.</remarks>
 internal abstract class CustomOp
 {
     public abstract string Name { get; }
+
+    /// <summary>Where its nodes run.</summary>
+    public virtual OnnxProvider Provider => OnnxProvider.Cpu;
 
     public abstract IReadOnlyList<OpParameter> Inputs { get; }
 

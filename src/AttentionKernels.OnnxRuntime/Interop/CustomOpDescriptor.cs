@@ -17,15 +17,20 @@ internal sealed unsafe class CustomOpDescriptor
     // Before 1.24 a node that skips an interior input crashes ONNX Runtime when a shape function is set.
     private const int FirstMinorWithShapeInference = 24;
 
+    // OrtMemTypeCPUInput
+    private const int MemoryOnHost = -2;
+
     private readonly OrtApi _api;
     private readonly CustomOp _op;
     private readonly byte* _name;
+    private readonly byte* _provider;
 
     private CustomOpDescriptor(OrtApi api, CustomOp op)
     {
         _api = api;
         _op = op;
         _name = (byte*)Marshal.StringToCoTaskMemUTF8(op.Name);
+        _provider = op.Provider == OnnxProvider.Cpu ? null : (byte*)Marshal.StringToCoTaskMemUTF8("CUDAExecutionProvider");
     }
 
     /// <summary>Makes a descriptor for the rest of the process.</summary>
@@ -62,7 +67,7 @@ internal sealed unsafe class CustomOpDescriptor
     private static byte* GetName(OrtCustomOp* op) => Of(op)._name;
 
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
-    private static byte* GetExecutionProviderType(OrtCustomOp* op) => null;
+    private static byte* GetExecutionProviderType(OrtCustomOp* op) => Of(op)._provider;
 
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
     private static OnnxElementType GetInputType(OrtCustomOp* op, nuint index) => Of(op)._op.Inputs[(int)index].Type;
@@ -83,7 +88,7 @@ internal sealed unsafe class CustomOpDescriptor
     private static int GetOutputCharacteristic(OrtCustomOp* op, nuint index) => Of(op)._op.Outputs[(int)index].Optional ? 1 : 0;
 
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
-    private static int GetInputMemoryType(OrtCustomOp* op, nuint index) => 0;
+    private static int GetInputMemoryType(OrtCustomOp* op, nuint index) => Of(op)._op.Inputs[(int)index].OnHost ? MemoryOnHost : 0;
 
     // ---- Kernels ----
 

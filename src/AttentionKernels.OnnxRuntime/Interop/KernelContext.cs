@@ -117,6 +117,21 @@ internal readonly unsafe ref struct KernelContext(OrtApi api, NodeContext* conte
     /// <exception cref="OrtException">Memory is out, or the size overflows.</exception>
     public ScratchBuffer Scratch(long count, int size) => new(_api, _context, count, size);
 
+    /// <summary>Scratch memory of a device for what is put into <see cref="ComputeStream"/> during this Compute, not cleared. Use with <c>using</c>.</summary>
+    /// <exception cref="OrtException">Memory is out, or the size overflows.</exception>
+    public DeviceBuffer DeviceScratch(MemoryInfo* memory, nuint bytes) => new(_api, _context, memory, bytes);
+
+    /// <summary>The stream (CUstream) that the node's work goes into.</summary>
+    public void* ComputeStream
+    {
+        get
+        {
+            void* stream;
+            _api.Check(_api.Table->KernelContextGetGpuComputeStream(_context, &stream));
+            return stream;
+        }
+    }
+
     /// <summary>
     /// Calls <paramref name="body"/>(<paramref name="state"/>, i) for i = 0 .. <paramref name="count"/> - 1 on the session's threads and
     /// this one, and returns when all are done. The body must not throw: an exception on a thread of ONNX Runtime's pool would end the process.

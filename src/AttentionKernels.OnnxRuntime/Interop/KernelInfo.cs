@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using static AttentionKernels.OnnxRuntime.Interop.OrtNative;
 
@@ -61,6 +62,65 @@ internal readonly unsafe ref struct KernelInfo(OrtApi api, NodeInfo* info)
         nuint size = 0;
         return index < OutputCount && _api.Succeeds(_api.Table->KernelInfoGetOutputName(_info, (nuint)index, null, &size)) && size > 1;
     }
+
+    /// <summary>Where the node's tensors are: name and device number of the provider's memory.</summary>
+    public (string Name, int Device) Memory
+    {
+        get
+        {
+            Allocator* allocator;
+            _api.Check(_api.Table->KernelInfoGetAllocator(_info, 0, &allocator)); // default memory of the node's provider
+            try
+            {
+                MemoryInfo* memory;
+                byte* name;
+                int device;
+                _api.Check(_api.Table->AllocatorGetInfo(allocator, &memory));
+                _api.Check(_api.Table->MemoryInfoGetName(memory, &name));
+                _api.Check(_api.Table->MemoryInfoGetId(memory, &device));
+                return (Marshal.PtrToStringUTF8((nint)name) ?? "", device);
+            }
+            finally
+            {
+                _api.Table->ReleaseAllocator(allocator);
+            }
+        }
+    }
+
+    /// <summary>One dimension of an input as the graph declares it; null: unknown.</summary>
+    /// <param name="index">Input.</param>
+    /// <param name="axis">Counted from the end: -1 is the last one.</param>
+    public long? Dimension(int index, int axis)
+    {
+        TypeInfo* type;
+        if (index >= InputCount || !_api.Succeeds(_api.Table->KernelInfoGetInputTypeInfo(_info, (nuint)index, &type)))
+        {
+            return null;
+        }
+        try
+        {
+            TensorInfo* tensor; // owned by the type
+            nuint rank = 0;
+            if (!_api.Succeeds(_api.Table->CastTypeInfoToTensorInfo(type, &tensor)) || tensor == null || !_api.Succeeds(_api.Table->GetDimensionsCount(tensor, &rank))
+                || (nuint)(-axis) > rank)
+            {
+                return null;
+            }
+            long[] dimensions = new long[rank];
+            fixed (long* pointer = dimensions)
+            {
+                _api.Check(_api.Table->GetDimensions(tensor, pointer, rank));
+            }
+            return dimensions[(int)rank + axis] > 0 ? dimensions[(int)rank + axis] : null;
+        }
+        finally
+        {
+            _api.Table->ReleaseTypeInfo(type);
+        }
+    }
+
+    /// <summary>The ONNX Runtime that makes the node.</summary>
+    public OrtApi Api => _api;
 
     /// <summary>A float attribute, or null if the node has none of that name.</summary>
     /// <exception cref="OrtException">The attribute is of another kind.</exception>

@@ -14,6 +14,8 @@ internal sealed unsafe class OrtApi
     private static readonly Dictionary<nint, OrtApi> Known = [];
     private static OrtApi? _default;
 
+    private readonly Dictionary<(string Name, int Device), nint> _memories = [];
+
     private OrtApi(OrtApiTable* table, string version, int minor)
     {
         Table = table;
@@ -86,6 +88,26 @@ internal sealed unsafe class OrtApi
         int minor = 0;
         known = known && parts.Length > 1 && int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out minor);
         return !known || major < 1 || (major == 1 && minor < RequiredVersion) ? throw TooOld(version) : major > 1 ? int.MaxValue : minor;
+    }
+
+    /// <summary>Describes a device's own memory. Never released.</summary>
+    /// <param name="name">What ONNX Runtime calls it: "Cuda".</param>
+    /// <param name="device">Number of the device.</param>
+    public MemoryInfo* Memory(string name, int device)
+    {
+        const int Arena = 1, Default = 0;
+        lock (_memories)
+        {
+            if (!_memories.TryGetValue((name, device), out nint memory))
+            {
+                using NativeText text = NativeText.Utf8(name);
+                MemoryInfo* created;
+                Check(Table->CreateMemoryInfo(text.Pointer, Arena, device, Default, &created));
+                memory = (nint)created;
+                _memories.Add((name, device), memory);
+            }
+            return (MemoryInfo*)memory;
+        }
     }
 
     /// <summary>Throws what a status says and releases it; nothing for null.</summary>

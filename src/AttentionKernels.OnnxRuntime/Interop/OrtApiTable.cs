@@ -81,8 +81,12 @@ internal readonly unsafe struct OrtApiTable
 
     // Memory. The default allocator belongs to ONNX Runtime and is never released.
     [FieldOffset(8 * 69)] public readonly delegate* unmanaged[Cdecl]<int, int, MemoryInfo**, Status*> CreateCpuMemoryInfo;
+    [FieldOffset(8 * 68)] public readonly delegate* unmanaged[Cdecl]<byte*, int, int, int, MemoryInfo**, Status*> CreateMemoryInfo;
+    [FieldOffset(8 * 71)] public readonly delegate* unmanaged[Cdecl]<MemoryInfo*, byte**, Status*> MemoryInfoGetName;
+    [FieldOffset(8 * 72)] public readonly delegate* unmanaged[Cdecl]<MemoryInfo*, int*, Status*> MemoryInfoGetId;
     [FieldOffset(8 * 75)] public readonly delegate* unmanaged[Cdecl]<Allocator*, nuint, void**, Status*> AllocatorAlloc;
     [FieldOffset(8 * 76)] public readonly delegate* unmanaged[Cdecl]<Allocator*, void*, Status*> AllocatorFree;
+    [FieldOffset(8 * 77)] public readonly delegate* unmanaged[Cdecl]<Allocator*, MemoryInfo**, Status*> AllocatorGetInfo;
     [FieldOffset(8 * 78)] public readonly delegate* unmanaged[Cdecl]<Allocator**, Status*> GetAllocatorWithDefaultOptions;
     [FieldOffset(8 * 132)] public readonly delegate* unmanaged[Cdecl]<Allocator*, void> ReleaseAllocator;
 
@@ -96,16 +100,20 @@ internal readonly unsafe struct OrtApiTable
     [FieldOffset(8 * 231)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, nuint*, Status*> KernelInfoGetOutputCount;
     [FieldOffset(8 * 232)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, nuint, byte*, nuint*, Status*> KernelInfoGetInputName;
     [FieldOffset(8 * 233)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, nuint, byte*, nuint*, Status*> KernelInfoGetOutputName;
+    [FieldOffset(8 * 234)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, nuint, TypeInfo**, Status*> KernelInfoGetInputTypeInfo;
     [FieldOffset(8 * 236)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, byte*, Allocator*, Value**, Status*> KernelInfoGetAttributeTensor;
     [FieldOffset(8 * 244)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, byte*, nuint*, Status*> KernelInfoGetNodeName;
+    [FieldOffset(8 * 278)] public readonly delegate* unmanaged[Cdecl]<NodeInfo*, int, Allocator**, Status*> KernelInfoGetAllocator;
 
     // A node while it runs
     [FieldOffset(8 * 88)] public readonly delegate* unmanaged[Cdecl]<NodeContext*, nuint*, Status*> KernelContextGetInputCount;
     [FieldOffset(8 * 89)] public readonly delegate* unmanaged[Cdecl]<NodeContext*, nuint*, Status*> KernelContextGetOutputCount;
     [FieldOffset(8 * 90)] public readonly delegate* unmanaged[Cdecl]<NodeContext*, nuint, Value**, Status*> KernelContextGetInput;
     [FieldOffset(8 * 91)] public readonly delegate* unmanaged[Cdecl]<NodeContext*, nuint, long*, nuint, Value**, Status*> KernelContextGetOutput;
+    [FieldOffset(8 * 193)] public readonly delegate* unmanaged[Cdecl]<NodeContext*, void**, Status*> KernelContextGetGpuComputeStream;
     [FieldOffset(8 * 253)] public readonly delegate* unmanaged[Cdecl]<NodeContext*, MemoryInfo*, Allocator**, Status*> KernelContextGetAllocator;
     [FieldOffset(8 * 274)] public readonly delegate* unmanaged[Cdecl]<NodeContext*, delegate* unmanaged[Cdecl]<void*, nuint, void>, nuint, nuint, void*, Status*> KernelContextParallelFor;
+    [FieldOffset(8 * 277)] public readonly delegate* unmanaged[Cdecl]<NodeContext*, MemoryInfo*, nuint, void**, Status*> KernelContextGetScratchBuffer;
 
     // Shape inference
     [FieldOffset(8 * 267)] public readonly delegate* unmanaged[Cdecl]<InferContext*, nuint*, Status*> ShapeInferContextGetInputCount;

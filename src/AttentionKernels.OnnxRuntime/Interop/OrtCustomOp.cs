@@ -12,7 +12,7 @@ internal unsafe struct OrtCustomOp
     private readonly uint _padding;
     private readonly void* _createKernel; // superseded by V2
     public delegate* unmanaged[Cdecl]<OrtCustomOp*, byte*> GetName;
-    public delegate* unmanaged[Cdecl]<OrtCustomOp*, byte*> GetExecutionProviderType; // returns null for CPU
+    public delegate* unmanaged[Cdecl]<OrtCustomOp*, byte*> GetExecutionProviderType; // null: CPU
     public delegate* unmanaged[Cdecl]<OrtCustomOp*, nuint, OnnxElementType> GetInputType;
     public delegate* unmanaged[Cdecl]<OrtCustomOp*, nuint> GetInputTypeCount;
     public delegate* unmanaged[Cdecl]<OrtCustomOp*, nuint, OnnxElementType> GetOutputType;
@@ -21,7 +21,7 @@ internal unsafe struct OrtCustomOp
     public delegate* unmanaged[Cdecl]<void*, void> KernelDestroy;
     public delegate* unmanaged[Cdecl]<OrtCustomOp*, nuint, int> GetInputCharacteristic; // 0 required, 1 optional
     public delegate* unmanaged[Cdecl]<OrtCustomOp*, nuint, int> GetOutputCharacteristic;
-    public delegate* unmanaged[Cdecl]<OrtCustomOp*, nuint, int> GetInputMemoryType; // 0: the provider's own memory
+    public delegate* unmanaged[Cdecl]<OrtCustomOp*, nuint, int> GetInputMemoryType; // 0: the provider's own memory, -2: the processor's
     private readonly void* _getVariadicInputMinArity;
     private readonly void* _getVariadicInputHomogeneity;
     private readonly void* _getVariadicOutputMinArity;

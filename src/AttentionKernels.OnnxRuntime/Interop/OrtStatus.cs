@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text;
+using AttentionKernels.Cuda;
 using static AttentionKernels.OnnxRuntime.Interop.OrtNative;
 
 namespace AttentionKernels.OnnxRuntime.Interop;
@@ -31,13 +32,14 @@ internal static unsafe class OrtStatus
         {
             OrtException own => own.Code,
             ArgumentException => OrtErrorCode.InvalidArgument,
+            CudaException => OrtErrorCode.ExecutionProviderFail,
             NotSupportedException or NotImplementedException => OrtErrorCode.NotImplemented,
             _ => OrtErrorCode.Fail,
         };
         try
         {
             // Messages of the runtime's own exceptions say little without their type ("Index was outside the bounds ...").
-            string kind = e is OrtException or ArgumentException ? "" : e.GetType().Name + ": ";
+            string kind = e is OrtException or ArgumentException or CudaException ? "" : e.GetType().Name + ": ";
             string text = (where.Length == 0 ? "" : where + ": ") + kind + e.Message;
             byte[] utf8 = new byte[Encoding.UTF8.GetMaxByteCount(text.Length) + 1];
             Encoding.UTF8.GetBytes(text, utf8);

@@ -1,3 +1,4 @@
+using AttentionKernels.Cuda;
 using AttentionKernels.OnnxRuntime.Interop;
 using static AttentionKernels.OnnxRuntime.Ops.CrossModalHeadScoresOp;
 
@@ -9,6 +10,9 @@ internal sealed unsafe class CrossModalHeadScoresKernel(CrossModalHeadScoresOp o
     public required AttentionAttributes Attributes { get; init; }
 
     public required int Speakers { get; init; }
+
+    /// <summary>The device; null: the processor.</summary>
+    public required CudaNode? Cuda { get; init; }
 
     public override void Compute(in KernelContext context)
     {
@@ -34,6 +38,16 @@ internal sealed unsafe class CrossModalHeadScoresKernel(CrossModalHeadScoresOp o
 
         bias.HeadScores = (float*)context.Output(HeadScores, batch, heads);
         bias.SpeakerScores = (float*)context.Output(SpeakerScores, batch, heads, Speakers);
+        if (Cuda != null)
+        {
+            CudaCall call = new() { Problem = problem, Bias = bias, HostKeyLengths = problem.KeyLengths, HostQueryOffsets = problem.QueryOffsets };
+            call.Problem.KeyLengths = call.Problem.QueryOffsets = null;
+            call.Bias.SpeakerCount = 0;
+            using CudaKeyValueCache joined = new() { Past = past, Lengths = lengths, FollowsLengths = true };
+            joined.Prepare(context, Cuda, ref call);
+            Cuda.Run(context, call);
+            return;
+        }
         using KeyValueCache cache = new() { Past = past, Lengths = lengths, Valid = problem.KeyLengths };
         cache.Prepare(context, ref problem);
         AttentionRunner.Run(context, problem, bias, default);

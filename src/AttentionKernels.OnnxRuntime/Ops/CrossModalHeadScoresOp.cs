@@ -7,7 +7,8 @@ namespace AttentionKernels.OnnxRuntime.Ops;
 /// values or outputs. What it computes: docs/operators.md.
 /// </summary>
 /// <param name="type">Type T of tensors: Float, Float16 or BFloat16.</param>
-internal sealed class CrossModalHeadScoresOp(OnnxElementType type) : CustomOp
+/// <param name="provider">Where nodes run.</param>
+internal sealed class CrossModalHeadScoresOp(OnnxElementType type, OnnxProvider provider = OnnxProvider.Cpu) : CustomOp
 {
     public const int Query = 0, Key = 1, PastKey = 2, SeqlensK = 3, TotalSequenceLength = 4, TokenModality = 5, QueryModality = 8;
 
@@ -15,13 +16,15 @@ internal sealed class CrossModalHeadScoresOp(OnnxElementType type) : CustomOp
 
     public override string Name => "CrossModalHeadScores";
 
+    public override OnnxProvider Provider => provider;
+
     public override IReadOnlyList<OpParameter> Inputs { get; } =
     [
         new("query", type),
         new("key", type),
         new("past_key", type, Optional: true),
-        new("seqlens_k", OnnxElementType.Int32, Optional: true),
-        new("total_sequence_length", OnnxElementType.Int32, Optional: true),
+        new("seqlens_k", OnnxElementType.Int32, Optional: true, OnHost: true),
+        new("total_sequence_length", OnnxElementType.Int32, Optional: true, OnHost: true),
         .. RoleInputs.Schema("token"),
         .. RoleInputs.Schema("query"),
     ];
@@ -34,11 +37,20 @@ internal sealed class CrossModalHeadScoresOp(OnnxElementType type) : CustomOp
 
     public ElementType ElementType { get; } = type.ToElementType();
 
-    public override CustomOpKernel CreateKernel(in KernelInfo info) => new CrossModalHeadScoresKernel(this)
+    public override CustomOpKernel CreateKernel(in KernelInfo info)
     {
-        Attributes = AttentionAttributes.Read(info),
-        Speakers = AttentionAttributes.Count(info, "num_speakers", null, 63),
-    };
+        AttentionAttributes attributes = AttentionAttributes.Read(info);
+        if (provider == OnnxProvider.Cuda && info.HasOutput(SpeakerScores))
+        {
+            throw CudaNode.Refusal("output 'speaker_scores' is listed, expected none: scores by speaker are not computed");
+        }
+        return new CrossModalHeadScoresKernel(this)
+        {
+            Attributes = attributes,
+            Speakers = AttentionAttributes.Count(info, "num_speakers", null, 63),
+            Cuda = provider == OnnxProvider.Cuda ? CudaNode.Of(info, ElementType, info.Dimension(Query, -1) / attributes.Heads) : null,
+        };
+    }
 
     public override void InferShapes(in ShapeInferenceContext context)
     {

@@ -1,5 +1,7 @@
 using AttentionKernels.Cpu;
+using AttentionKernels.Cuda;
 using AttentionKernels.OnnxRuntime.Interop;
+using AttentionKernels.OnnxRuntime.Steering;
 using static AttentionKernels.OnnxRuntime.Ops.GroupQueryAttentionOp;
 
 namespace AttentionKernels.OnnxRuntime.Ops;
@@ -20,6 +22,9 @@ internal sealed unsafe class GroupQueryAttentionKernel(GroupQueryAttentionOp op)
     /// <summary>What output_qk holds, if it is listed.</summary>
     public required LogitStage LogitStage { get; init; }
 
+    /// <summary>The device; null: the processor.</summary>
+    public required CudaNode? Cuda { get; init; }
+
     public override void Compute(in KernelContext context)
     {
         ElementType type = op.ElementType;
@@ -30,6 +35,12 @@ internal sealed unsafe class GroupQueryAttentionKernel(GroupQueryAttentionOp op)
         int batch = problem.Batch, heads = problem.Heads, rows = problem.QueryLength;
         problem.Scale = Attributes.ScaleFor(problem.HeadSize);
         PastTokens past = PastTokens.Read(context, PastKey, type, problem);
+
+        if (Cuda != null)
+        {
+            Attend(Cuda, context, ref problem, past, newKeys);
+            return;
+        }
 
         // [2, B] lengths and positions, [H] sinks.
         using ScratchBuffer small = context.Scratch((2L * batch) + heads, sizeof(int));
@@ -56,6 +67,47 @@ internal sealed unsafe class GroupQueryAttentionKernel(GroupQueryAttentionOp op)
         };
         cache.Prepare(context, ref problem);
         Node.Attend(context, problem, new LogitOutput { Data = context.Output(OutputQk, batch, heads, rows, lengths.Keys), Stage = LogitStage });
+    }
+
+    /// <summary>
+    /// The same on the device, where seqlens_k stays: a decode step captured into a CUDA graph follows it. The host knows lengths of a single element, which total_sequence_length tells, and takes
+    /// those of a prompt for full: what stands behind a shorter one is padding, and its roles must say so.
+    /// </summary>
+    private void Attend(CudaNode cuda, in KernelContext context, ref AttentionProblem problem, in PastTokens past, int newKeys)
+    {
+        int batch = problem.Batch, heads = problem.Heads, rows = problem.QueryLength;
+        TensorArgument seqlens = Argument.Required(context, SeqlensK, "seqlens_k");
+        if (seqlens.ElementCount != batch || seqlens.Rank is not (1 or 2))
+        {
+            Argument.CheckShape(seqlens, "seqlens_k", "[B]", batch);
+        }
+        int keys = SequenceLengths.ReadTotal(context, TotalSequenceLength, newKeys, past.Rows);
+        SequenceLengths lengths = new() { Keys = keys, NewKeys = newKeys };
+        problem.KeyLength = keys;
+        problem.Bias = BiasInputs.ReadBias(context, AttentionBias, op.ElementType, problem);
+        if (newKeys != keys && rows != keys && problem.Bias.IsEmpty && SteeringScope.Current == null)
+        {
+            // As many as there may ever be: how work is split must not depend on a length that grows while a graph stays.
+            problem.KeyLength = Math.Max(past.Rows, keys);
+        }
+        using DeviceBuffer zeros = cuda.Scratch(context, SmoothSoftmax ? (nuint)heads * sizeof(float) : 0);
+        problem.HeadSink = SmoothSoftmax ? (float*)zeros.Data : BiasInputs.ReadDeviceSinks(context, HeadSink, heads);
+        void* output = context.Output(Output, batch, rows, (long)heads * problem.ValueHeadSize);
+        problem.Output = TensorView.Bshd(output, op.ElementType, heads, rows, problem.ValueHeadSize);
+
+        CudaCall call = new() { Problem = problem, ClearsHeadSink = SmoothSoftmax };
+        using CudaKeyValueCache cache = new()
+        {
+            Past = past,
+            Lengths = lengths,
+            SeqlensK = (int*)seqlens.Data,
+            PresentKeyOutput = PresentKey,
+            PresentValueOutput = PresentValue,
+            Rotary = Rotary ? RotaryInputs.Read(context, CosCache, problem, newKeys) : default,
+            RotaryInterleaved = RotaryInterleaved,
+        };
+        cache.Prepare(context, cuda, ref call);
+        Node.Attend(context, cuda, call);
     }
 
     private float* ReadSinks(in KernelContext context, float* sinks)

@@ -6,7 +6,8 @@ namespace AttentionKernels.OnnxRuntime.Ops;
 /// <summary>com.microsoft::GroupQueryAttention in place of ONNX Runtime's own: schema and attributes. What it computes: docs/override.md.</summary>
 /// <param name="type">Type T of tensors: Float, Float16 or BFloat16.</param>
 /// <param name="cache">Type of the key/value cache. Others than T are in the schema to be refused by name.</param>
-internal sealed class GroupQueryAttentionOp(OnnxElementType type, OnnxElementType cache) : CustomOp
+/// <param name="provider">Where nodes run.</param>
+internal sealed class GroupQueryAttentionOp(OnnxElementType type, OnnxElementType cache, OnnxProvider provider = OnnxProvider.Cpu) : CustomOp
 {
     public const int PastKey = 3, SeqlensK = 5, TotalSequenceLength = 6, CosCache = 7, AttentionBias = 10, HeadSink = 11;
 
@@ -14,15 +15,18 @@ internal sealed class GroupQueryAttentionOp(OnnxElementType type, OnnxElementTyp
 
     private const int KScale = 12;
 
-    /// <summary>Every combination of types, to be registered in domain com.microsoft.</summary>
+    /// <summary>Every combination of types and providers, to be registered in domain com.microsoft.</summary>
     public static IEnumerable<GroupQueryAttentionOp> Overloads { get; } =
     [
-        .. from cache in (OnnxElementType?[])[null, OnnxElementType.UInt8, OnnxElementType.Int8, OnnxElementType.Float8E4M3FN]
+        .. from provider in (OnnxProvider[])[OnnxProvider.Cpu, OnnxProvider.Cuda]
+           from cache in (OnnxElementType?[])[null, OnnxElementType.UInt8, OnnxElementType.Int8, OnnxElementType.Float8E4M3FN]
            from type in (OnnxElementType[])[OnnxElementType.Float, OnnxElementType.Float16, OnnxElementType.BFloat16]
-           select new GroupQueryAttentionOp(type, cache ?? type),
+           select new GroupQueryAttentionOp(type, cache ?? type, provider),
     ];
 
     public override string Name => "GroupQueryAttention";
+
+    public override OnnxProvider Provider => provider;
 
     public override IReadOnlyList<OpParameter> Inputs { get; } =
     [
@@ -32,7 +36,7 @@ internal sealed class GroupQueryAttentionOp(OnnxElementType type, OnnxElementTyp
         new("past_key", cache, Optional: true),
         new("past_value", cache, Optional: true),
         new("seqlens_k", OnnxElementType.Int32),
-        new("total_sequence_length", OnnxElementType.Int32),
+        new("total_sequence_length", OnnxElementType.Int32, OnHost: true),
         new("cos_cache", type, Optional: true),
         new("sin_cache", type, Optional: true),
         new("position_ids", OnnxElementType.Int64, Optional: true),
@@ -88,6 +92,7 @@ internal sealed class GroupQueryAttentionOp(OnnxElementType type, OnnxElementTyp
             RotaryInterleaved = AttentionAttributes.Flag(info, "rotary_interleaved", false),
             SmoothSoftmax = smooth == 1,
             LogitStage = qk == 2 ? LogitStage.Probability : LogitStage.Masked,
+            Cuda = provider == OnnxProvider.Cuda ? Prepare(info, attributes) : null,
         };
     }
 
@@ -113,6 +118,21 @@ internal sealed class GroupQueryAttentionOp(OnnxElementType type, OnnxElementTyp
         context.SetOutput(PresentKey, cached, batch, kvHeads, OnnxDimension.Unknown, size);
         context.SetOutput(PresentValue, cached, batch, kvHeads, OnnxDimension.Unknown, valueSize);
         context.SetOutput(OutputQk, tensors, batch, heads, rows, OnnxDimension.Unknown);
+    }
+
+    /// <summary>Refuses what the device cannot do, and loads its kernels.</summary>
+    private CudaNode Prepare(in KernelInfo info, in AttentionAttributes attributes)
+    {
+        if (info.HasOutput(OutputQk))
+        {
+            throw CudaNode.Refusal("output 'output_qk' is listed, expected none: logits are not written");
+        }
+        if (ElementType != ElementType.Float32 && info.HasInput(HeadSink))
+        {
+            throw CudaNode.Refusal($"input 'head_sink' is {type}, expected none or Float");
+        }
+        int heads = info.HasInput(TokenInputs.Key) ? attributes.Heads : attributes.Heads + (2 * attributes.KvHeads);
+        return CudaNode.Of(info, ElementType, info.Dimension(TokenInputs.Query, -1) / heads);
     }
 
     /// <summary>What ONNX Runtime's schema knows and this library does not compute.</summary>

@@ -1,4 +1,5 @@
 using AttentionKernels.Cpu;
+using AttentionKernels.Cuda;
 using AttentionKernels.OnnxRuntime.Interop;
 using static AttentionKernels.OnnxRuntime.Ops.MultiHeadAttentionOp;
 
@@ -18,6 +19,9 @@ internal sealed unsafe class MultiHeadAttentionKernel(MultiHeadAttentionOp op) :
 
     /// <summary>What key_padding_mask adds to the logits of a key that it hides.</summary>
     public required float MaskFilter { get; init; }
+
+    /// <summary>The device; null: the processor.</summary>
+    public required CudaNode? Cuda { get; init; }
 
     public override void Compute(in KernelContext context)
     {
@@ -44,6 +48,12 @@ internal sealed unsafe class MultiHeadAttentionKernel(MultiHeadAttentionOp op) :
         new Span<int>(offsets.Data, batch).Fill(pastKeys);
         problem.QueryOffsets = (int*)offsets.Data;
 
+        if (Cuda != null)
+        {
+            Attend(Cuda, context, problem, past, newKeys);
+            return;
+        }
+
         using KeyPaddingMask mask = KeyPaddingMask.Read(context, PaddingMask, MaskFilter, problem);
         problem.Bias = BiasInputs.ReadBias(context, AttentionBias, type, problem);
         using ScratchBuffer sum = mask.AddTo(context, ref problem);
@@ -68,6 +78,29 @@ internal sealed unsafe class MultiHeadAttentionKernel(MultiHeadAttentionOp op) :
             Stage = LogitStage.Masked,
             Hidden = float.MinValue,
         });
+    }
+
+    /// <summary>The same on a device, without what is refused there. Positions are on the host.</summary>
+    private void Attend(CudaNode cuda, in KernelContext context, in AttentionProblem problem, in PastTokens past, int newKeys)
+    {
+        int batch = problem.Batch, heads = problem.Heads, rows = problem.QueryLength;
+        CudaCall call = new() { Problem = problem, HostQueryOffsets = problem.QueryOffsets };
+        call.Problem.QueryOffsets = null;
+        using ScratchBuffer lengths = context.Scratch(batch, sizeof(int));
+        new Span<int>(lengths.Data, batch).Fill(problem.KeyLength);
+        call.HostKeyLengths = (int*)lengths.Data;
+        call.Problem.Bias = BiasInputs.ReadBias(context, AttentionBias, op.ElementType, problem);
+        void* output = context.Output(Output, batch, rows, (long)heads * problem.ValueHeadSize);
+        call.Problem.Output = TensorView.Bshd(output, op.ElementType, heads, rows, problem.ValueHeadSize);
+        using CudaKeyValueCache cache = new()
+        {
+            Past = past,
+            Lengths = new SequenceLengths { Keys = problem.KeyLength, NewKeys = newKeys },
+            PresentKeyOutput = PresentKey,
+            PresentValueOutput = PresentValue,
+        };
+        cache.Prepare(context, cuda, ref call);
+        Node.Attend(context, cuda, call);
     }
 
     /// <summary>Valid rows of the past: all of them, or past_sequence_length where past and present are one buffer with room to spare.</summary>

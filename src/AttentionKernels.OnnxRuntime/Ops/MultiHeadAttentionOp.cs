@@ -4,7 +4,8 @@ namespace AttentionKernels.OnnxRuntime.Ops;
 
 /// <summary>com.microsoft::MultiHeadAttention in place of ONNX Runtime's own: schema and attributes. What it computes: docs/override.md.</summary>
 /// <param name="type">Type T of tensors: Float, Float16 or BFloat16.</param>
-internal sealed class MultiHeadAttentionOp(OnnxElementType type) : CustomOp
+/// <param name="provider">Where nodes run.</param>
+internal sealed class MultiHeadAttentionOp(OnnxElementType type, OnnxProvider provider = OnnxProvider.Cpu) : CustomOp
 {
     public const int ProjectionBias = 3, PaddingMask = 4, AttentionBias = 5, PastKey = 6, PastSequenceLength = 8;
 
@@ -12,11 +13,17 @@ internal sealed class MultiHeadAttentionOp(OnnxElementType type) : CustomOp
 
     private const int CacheIndirection = 9;
 
-    /// <summary>Every type, to be registered in domain com.microsoft.</summary>
+    /// <summary>Every type and provider, to be registered in domain com.microsoft.</summary>
     public static IEnumerable<MultiHeadAttentionOp> Overloads { get; } =
-        [new(OnnxElementType.Float), new(OnnxElementType.Float16), new(OnnxElementType.BFloat16)];
+    [
+        .. from provider in (OnnxProvider[])[OnnxProvider.Cpu, OnnxProvider.Cuda]
+           from type in (OnnxElementType[])[OnnxElementType.Float, OnnxElementType.Float16, OnnxElementType.BFloat16]
+           select new MultiHeadAttentionOp(type, provider),
+    ];
 
     public override string Name => "MultiHeadAttention";
+
+    public override OnnxProvider Provider => provider;
 
     public override IReadOnlyList<OpParameter> Inputs { get; } =
     [
@@ -28,7 +35,7 @@ internal sealed class MultiHeadAttentionOp(OnnxElementType type) : CustomOp
         new("attention_bias", type, Optional: true),
         new("past_key", type, Optional: true),
         new("past_value", type, Optional: true),
-        new("past_sequence_length", OnnxElementType.Int32, Optional: true),
+        new("past_sequence_length", OnnxElementType.Int32, Optional: true, OnHost: true),
         new("cache_indirection", OnnxElementType.Int32, Optional: true),
     ];
 
@@ -51,15 +58,36 @@ internal sealed class MultiHeadAttentionOp(OnnxElementType type) : CustomOp
                 "input 'cache_indirection' is given, expected none: beam search over one cache is not supported; "
                 + "register without AttentionOverrides.MultiHeadAttention to run it with ONNX Runtime's own kernel");
         }
+        int heads = AttentionAttributes.Count(info, "num_heads", null, AttentionProblem.MaxLength);
         float filter = info.Float("mask_filter_value") ?? -10000f;
         return new MultiHeadAttentionKernel(this)
         {
             Node = new OverriddenNode("com.microsoft", Name, info.NodeName),
-            Heads = AttentionAttributes.Count(info, "num_heads", null, AttentionProblem.MaxLength),
+            Heads = heads,
+            Cuda = provider == OnnxProvider.Cuda ? Prepare(info, heads) : null,
             Scale = AttentionAttributes.Finite(info, "scale", 0),
             Unidirectional = AttentionAttributes.Flag(info, "unidirectional", false),
             MaskFilter = float.IsNaN(filter) ? throw Argument.Error("attribute 'mask_filter_value' is NaN, expected a number") : filter,
         };
+    }
+
+    /// <summary>Refuses what the device cannot do, and loads its kernels.</summary>
+    private CudaNode Prepare(in KernelInfo info, int heads)
+    {
+        foreach (int input in (int[])[ProjectionBias, PaddingMask])
+        {
+            if (info.HasInput(input))
+            {
+                throw CudaNode.Refusal($"input '{Inputs[input].Name}' is given, expected none: it is not supported");
+            }
+        }
+        if (info.HasOutput(Qk))
+        {
+            throw CudaNode.Refusal("output 'qk' is listed, expected none: logits are not written");
+        }
+        // Packed query, key and value [B, S, H, 3, D] have the head size as their last dimension.
+        long? size = info.HasInput(TokenInputs.Key) ? info.Dimension(TokenInputs.Query, -1) / heads : info.Dimension(TokenInputs.Query, -1);
+        return CudaNode.Of(info, ElementType, size);
     }
 
     public override void InferShapes(in ShapeInferenceContext context)

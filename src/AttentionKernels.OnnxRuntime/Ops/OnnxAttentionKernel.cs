@@ -1,4 +1,5 @@
 using AttentionKernels.Cpu;
+using AttentionKernels.Cuda;
 using AttentionKernels.OnnxRuntime.Interop;
 using static AttentionKernels.OnnxRuntime.Ops.OnnxAttentionOp;
 
@@ -26,6 +27,9 @@ internal sealed unsafe class OnnxAttentionKernel(OnnxAttentionOp op) : CustomOpK
 
     /// <summary>What qk_matmul_output holds.</summary>
     public required LogitStage MatrixStage { get; init; }
+
+    /// <summary>The device; null: the processor.</summary>
+    public required CudaNode? Cuda { get; init; }
 
     public override void Compute(in KernelContext context)
     {
@@ -94,13 +98,18 @@ internal sealed unsafe class OnnxAttentionKernel(OnnxAttentionOp op) : CustomOpK
         problem.Bias = hasMask ? ReadMask(mask, batch, heads, rows, keys, (float*)converted.Data, keyLengths) : default;
         problem.Output = View(
             flat ? context.Output(Output, batch, rows, (long)heads * valueSize) : context.Output(Output, batch, heads, rows, valueSize), heads, rows, valueSize);
-        using KeyValueCache cache = new()
+        SequenceLengths lengths = new() { Keys = keys, NewKeys = newKeys };
+        if (Cuda != null)
         {
-            Past = past,
-            Lengths = new SequenceLengths { Keys = keys, NewKeys = newKeys },
-            PresentKeyOutput = PresentKey,
-            PresentValueOutput = PresentValue,
-        };
+            // Lengths and positions are on the host.
+            CudaCall call = new() { Problem = problem, HostKeyLengths = problem.KeyLengths, HostQueryOffsets = problem.QueryOffsets };
+            call.Problem.KeyLengths = call.Problem.QueryOffsets = null;
+            using CudaKeyValueCache joined = new() { Past = past, Lengths = lengths, PresentKeyOutput = PresentKey, PresentValueOutput = PresentValue };
+            joined.Prepare(context, Cuda, ref call);
+            Node.Attend(context, Cuda, call);
+            return;
+        }
+        using KeyValueCache cache = new() { Past = past, Lengths = lengths, PresentKeyOutput = PresentKey, PresentValueOutput = PresentValue };
         cache.Prepare(context, ref problem);
         Node.Attend(context, problem, new LogitOutput { Data = context.Output(Matrix, batch, heads, rows, keys), Stage = MatrixStage, Hidden = float.NegativeInfinity });
 

@@ -9,24 +9,25 @@ namespace AttentionKernels.OnnxRuntime.Ops;
 /// </summary>
 /// <param name="type">Type of tensors: T1 and T2 of the specification, which must be one.</param>
 /// <param name="mask">Type U of the mask: <paramref name="type"/> or Bool.</param>
-internal sealed class OnnxAttentionOp(OnnxElementType type, OnnxElementType mask) : CustomOp
+/// <param name="provider">Where nodes run.</param>
+internal sealed class OnnxAttentionOp(OnnxElementType type, OnnxElementType mask, OnnxProvider provider = OnnxProvider.Cpu) : CustomOp
 {
     public const int Query = 0, Key = 1, Value = 2, Mask = 3, PastKey = 4, PastValue = 5, KeyLengths = 6;
 
     public const int Output = 0, PresentKey = 1, PresentValue = 2, Matrix = 3;
 
-    /// <summary>Every combination of types, to be registered in the empty domain.</summary>
+    /// <summary>Every combination of types and providers, to be registered in the empty domain.</summary>
     public static IEnumerable<OnnxAttentionOp> Overloads { get; } =
     [
-        new(OnnxElementType.Float, OnnxElementType.Float),
-        new(OnnxElementType.Float, OnnxElementType.Bool),
-        new(OnnxElementType.Float16, OnnxElementType.Float16),
-        new(OnnxElementType.Float16, OnnxElementType.Bool),
-        new(OnnxElementType.BFloat16, OnnxElementType.BFloat16),
-        new(OnnxElementType.BFloat16, OnnxElementType.Bool),
+        .. from provider in (OnnxProvider[])[OnnxProvider.Cpu, OnnxProvider.Cuda]
+           from type in (OnnxElementType[])[OnnxElementType.Float, OnnxElementType.Float16, OnnxElementType.BFloat16]
+           from mask in (OnnxElementType[])[type, OnnxElementType.Bool]
+           select new OnnxAttentionOp(type, mask, provider),
     ];
 
     public override string Name => "Attention";
+
+    public override OnnxProvider Provider => provider;
 
     public override IReadOnlyList<OpParameter> Inputs { get; } =
     [
@@ -36,7 +37,7 @@ internal sealed class OnnxAttentionOp(OnnxElementType type, OnnxElementType mask
         new("attn_mask", mask, Optional: true),
         new("past_key", type, Optional: true),
         new("past_value", type, Optional: true),
-        new("nonpad_kv_seqlen", OnnxElementType.Int64, Optional: true),
+        new("nonpad_kv_seqlen", OnnxElementType.Int64, Optional: true, OnHost: true),
     ];
 
     public override IReadOnlyList<OpParameter> Outputs { get; } =
@@ -89,7 +90,23 @@ internal sealed class OnnxAttentionOp(OnnxElementType type, OnnxElementType mask
             // The engine counts the row itself; a window of more keys than there can be is none.
             Window = left is < 0 or >= AttentionProblem.MaxLength ? 0 : (int)left + 1,
             MatrixStage = (LogitStage)mode,
+            Cuda = provider == OnnxProvider.Cuda ? Prepare(info, heads) : null,
         };
+    }
+
+    /// <summary>Refuses what the device cannot do, and loads its kernels.</summary>
+    private CudaNode Prepare(in KernelInfo info, int? heads)
+    {
+        if (mask == OnnxElementType.Bool && info.HasInput(Mask))
+        {
+            throw CudaNode.Refusal($"input 'attn_mask' is {mask}, expected none or {type}");
+        }
+        if (info.HasOutput(Matrix))
+        {
+            throw CudaNode.Refusal("output 'qk_matmul_output' is listed, expected none: logits are not written");
+        }
+        // The last dimension is that of one head, or of all where the attribute says how many.
+        return CudaNode.Of(info, ElementType, info.Dimension(Query, -1) / (heads ?? 1));
     }
 
     public override void InferShapes(in ShapeInferenceContext context)

@@ -1,3 +1,4 @@
+using AttentionKernels.Cuda;
 using AttentionKernels.OnnxRuntime.Graph;
 using AttentionKernels.OnnxRuntime.Interop;
 using AttentionKernels.OnnxRuntime.Steering;
@@ -22,5 +23,16 @@ internal sealed record OverriddenNode(string Domain, string Operator, string Nam
             return;
         }
         AttentionRunner.Run(context, problem, default, logits);
+    }
+
+    /// <summary>The same on a device.</summary>
+    public void Attend(in KernelContext context, CudaNode cuda, in CudaCall call)
+    {
+        if (SteeringScope.Current is SteeringScope scope)
+        {
+            scope.Attend(this, context, cuda, call);
+            return;
+        }
+        cuda.Run(context, call);
     }
 }

@@ -5,13 +5,13 @@ namespace AttentionKernels.OnnxRuntime.Ops;
 /// <summary>Three inputs that give tokens their roles: modality uint8, speakers int64, frames int32.</summary>
 internal static unsafe class RoleInputs
 {
-    /// <summary>The schema of the three inputs, all optional.</summary>
+    /// <summary>The schema of the three inputs, all optional, in the processor's memory on every provider: what they mean is worked out there.</summary>
     /// <param name="prefix">"token" or "query".</param>
     public static OpParameter[] Schema(string prefix) =>
     [
-        new($"{prefix}_modality", OnnxElementType.UInt8, Optional: true),
-        new($"{prefix}_speakers", OnnxElementType.Int64, Optional: true),
-        new($"{prefix}_frames", OnnxElementType.Int32, Optional: true),
+        new($"{prefix}_modality", OnnxElementType.UInt8, Optional: true, OnHost: true),
+        new($"{prefix}_speakers", OnnxElementType.Int64, Optional: true, OnHost: true),
+        new($"{prefix}_frames", OnnxElementType.Int32, Optional: true, OnHost: true),
     ];
 
     /// <summary>Reads and checks the inputs at <paramref name="index"/> and the two after it: [B, length], [B, length], [B, length, 2].</summary>

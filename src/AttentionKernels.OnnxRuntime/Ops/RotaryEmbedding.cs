@@ -45,38 +45,18 @@ internal readonly unsafe struct RotaryEmbedding
     public static RotaryEmbedding Read(
         in KernelContext context, int cosIndex, ElementType type, bool interleaved, in AttentionProblem problem, int newKeys, bool counted = false)
     {
+        RotaryInputs inputs = RotaryInputs.Read(context, cosIndex, problem, newKeys);
         int rows = problem.QueryLength;
-        if (newKeys != rows)
-        {
-            throw Argument.Error($"input 'key' has {newKeys} rows, expected {rows}, as many as query, because do_rotary is 1");
-        }
-        TensorArgument cos = Argument.Required(context, cosIndex, "cos_cache"), sin = Argument.Required(context, cosIndex + 1, "sin_cache");
-        Argument.CheckShape(cos, "cos_cache", "[max positions, R / 2]", Argument.Any, Argument.Any);
-        Argument.CheckShape(sin, "sin_cache", "[max positions, R / 2], as cos_cache", cos.Shape);
-        int pairs = Argument.Dimension(cos, "cos_cache", 1);
-        if (cos.Shape[0] == 0)
-        {
-            throw Argument.Error($"input 'cos_cache' has shape [0,{pairs}], expected at least one row");
-        }
-        if (2L * pairs > problem.HeadSize)
-        {
-            throw Argument.Error($"input 'cos_cache' has {pairs} columns, expected at most {problem.HeadSize / 2} = D / 2");
-        }
-        long* positions = null;
-        if (context.TryGetInput(cosIndex + 2, out TensorArgument ids))
-        {
-            Argument.CheckShape(ids, "position_ids", "[B, S]", problem.Batch, rows);
-            positions = (long*)ids.Data;
-        }
-        RotaryEmbedding rotary = new(cos.Data, sin.Data, type, interleaved, positions, counted, rows, pairs);
+        long* positions = (long*)inputs.PositionIds;
+        RotaryEmbedding rotary = new(inputs.Cos, inputs.Sin, type, interleaved, positions, counted, rows, inputs.Pairs);
         for (int b = 0; b < problem.Batch; b++)
         {
             for (int s = 0; s < rows; s++)
             {
                 long position = rotary.Position(b, s, problem.OffsetOf(b));
-                if (position < 0 || position >= cos.Shape[0])
+                if (position < 0 || position >= inputs.Positions)
                 {
-                    string range = $"expected 0..{cos.Shape[0] - 1}, the rows of input 'cos_cache'";
+                    string range = $"expected 0..{inputs.Positions - 1}, the rows of input 'cos_cache'";
                     throw Argument.Error(positions != null
                         ? $"input 'position_ids' has {position} at [{b},{s}], {range}"
                         : $"row {s} of batch element {b} is at position {position}, {range}");

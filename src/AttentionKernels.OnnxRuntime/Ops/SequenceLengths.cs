@@ -28,25 +28,8 @@ internal readonly struct SequenceLengths
     public static unsafe SequenceLengths Read(
         in KernelContext context, int lengthsIndex, int totalIndex, ref AttentionProblem problem, int newKeys, int past, int* memory)
     {
-        long keys = (long)past + newKeys;
-        if (context.TryGetInput(totalIndex, out TensorArgument total))
-        {
-            if (total.ElementCount != 1)
-            {
-                throw Argument.Error($"input 'total_sequence_length' has {total.ElementCount} elements, expected 1");
-            }
-            int given = *(int*)total.Data;
-            if (given < newKeys || given > keys)
-            {
-                throw Argument.Error($"input 'total_sequence_length' is {given}, expected {newKeys}..{keys}: {newKeys} new keys and room for {past} past ones");
-            }
-            keys = given;
-        }
-        if (keys > AttentionProblem.MaxLength)
-        {
-            throw Argument.Error($"input 'key' has {newKeys} rows behind {past} past ones, expected at most {AttentionProblem.MaxLength} keys");
-        }
-        SequenceLengths lengths = new() { Keys = (int)keys, NewKeys = newKeys };
+        int keys = ReadTotal(context, totalIndex, newKeys, past);
+        SequenceLengths lengths = new() { Keys = keys, NewKeys = newKeys };
         problem.KeyLength = lengths.Keys;
         problem.KeyLengths = memory;
         problem.QueryOffsets = memory + problem.Batch;
@@ -69,6 +52,27 @@ internal readonly struct SequenceLengths
             queryOffsets[b] = problem.QueryLength == lengths.Keys ? 0 : (int)valid - problem.QueryLength;
         }
         return lengths;
+    }
+
+    /// <summary>Reads and checks total_sequence_length, past and new keys together where it is not given.</summary>
+    public static unsafe int ReadTotal(in KernelContext context, int totalIndex, int newKeys, int past)
+    {
+        long keys = (long)past + newKeys;
+        if (context.TryGetInput(totalIndex, out TensorArgument total))
+        {
+            if (total.ElementCount != 1)
+            {
+                throw Argument.Error($"input 'total_sequence_length' has {total.ElementCount} elements, expected 1");
+            }
+            int given = *(int*)total.Data;
+            if (given < newKeys || given > keys)
+            {
+                throw Argument.Error($"input 'total_sequence_length' is {given}, expected {newKeys}..{keys}: {newKeys} new keys and room for {past} past ones");
+            }
+            keys = given;
+        }
+        return keys <= AttentionProblem.MaxLength ? (int)keys
+            : throw Argument.Error($"input 'key' has {newKeys} rows behind {past} past ones, expected at most {AttentionProblem.MaxLength} keys");
     }
 
     /// <summary>Whether there are no keys but the call's own.</summary>

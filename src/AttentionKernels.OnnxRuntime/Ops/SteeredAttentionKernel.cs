@@ -1,3 +1,4 @@
+using AttentionKernels.Cuda;
 using AttentionKernels.OnnxRuntime.Interop;
 using static AttentionKernels.OnnxRuntime.Ops.SteeredAttentionOp;
 
@@ -20,6 +21,9 @@ internal sealed unsafe class SteeredAttentionKernel(SteeredAttentionOp op) : Cus
 
     public required int Speakers { get; init; }
 
+    /// <summary>The device; null: the processor.</summary>
+    public required CudaNode? Cuda { get; init; }
+
     public override void Compute(in KernelContext context)
     {
         ElementType type = op.ElementType;
@@ -33,14 +37,23 @@ internal sealed unsafe class SteeredAttentionKernel(SteeredAttentionOp op) : Cus
         using ScratchBuffer small = context.Scratch((2L * batch) + heads, sizeof(int));
         SequenceLengths lengths = SequenceLengths.Read(context, SeqlensK, TotalSequenceLength, ref problem, newKeys, past.Rows, (int*)small.Data);
         problem.Bias = BiasInputs.ReadBias(context, AttentionBias, type, problem);
-        problem.HeadSink = BiasInputs.ReadSinks(context, HeadSink, type, heads, (float*)small.Data + (2L * batch));
         SocialBias bias = ReadSocialBias(context, batch, rows, lengths.Keys);
-        RowTransform rotation = new() { Rotary = Rotary ? RotaryEmbedding.Read(context, CosCache, type, RotaryInterleaved, problem, newKeys) : default };
-
         void* output = context.Output(Output, batch, rows, (long)heads * problem.ValueHeadSize);
         problem.Output = TensorView.Bshd(output, type, heads, rows, problem.ValueHeadSize);
         bias.HeadScores = (float*)context.Output(HeadScores, batch, heads);
         bias.Alignment = (float*)context.Output(Alignment, batch, heads, 4);
+        if (bias.IsInert && bias.HeadScores == null && bias.Alignment == null)
+        {
+            bias = default;
+        }
+        if (Cuda != null)
+        {
+            Attend(Cuda, context, problem, bias, past, lengths);
+            return;
+        }
+
+        problem.HeadSink = BiasInputs.ReadSinks(context, HeadSink, type, heads, (float*)small.Data + (2L * batch));
+        RowTransform rotation = new() { Rotary = Rotary ? RotaryEmbedding.Read(context, CosCache, type, RotaryInterleaved, problem, newKeys) : default };
         using KeyValueCache cache = new()
         {
             Past = past,
@@ -52,12 +65,27 @@ internal sealed unsafe class SteeredAttentionKernel(SteeredAttentionOp op) : Cus
             Key = rotation,
         };
         cache.Prepare(context, ref problem);
-
-        if (bias.IsInert && bias.HeadScores == null && bias.Alignment == null)
-        {
-            bias = default;
-        }
         AttentionRunner.Run(context, problem, bias, default);
+    }
+
+    /// <summary>The same on the device; lengths and roles are on the host.</summary>
+    private void Attend(CudaNode cuda, in KernelContext context, in AttentionProblem problem, in SocialBias bias, in PastTokens past, in SequenceLengths lengths)
+    {
+        CudaCall call = new() { Problem = problem, Bias = bias, HostKeyLengths = problem.KeyLengths, HostQueryOffsets = problem.QueryOffsets };
+        call.Problem.KeyLengths = call.Problem.QueryOffsets = null;
+        call.Problem.HeadSink = BiasInputs.ReadDeviceSinks(context, HeadSink, problem.Heads);
+        using CudaKeyValueCache cache = new()
+        {
+            Past = past,
+            Lengths = lengths,
+            FollowsLengths = true,
+            PresentKeyOutput = PresentKey,
+            PresentValueOutput = PresentValue,
+            Rotary = Rotary ? RotaryInputs.Read(context, CosCache, problem, lengths.NewKeys) : default,
+            RotaryInterleaved = RotaryInterleaved,
+        };
+        cache.Prepare(context, cuda, ref call);
+        cuda.Run(context, call);
     }
 
     private SocialBias ReadSocialBias(in KernelContext context, int batch, int rows, int keys)

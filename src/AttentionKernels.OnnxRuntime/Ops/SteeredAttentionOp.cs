@@ -5,7 +5,8 @@ namespace AttentionKernels.OnnxRuntime.Ops;
 /// <summary>ai.attentionkernels::SteeredAttention, version 1: schema and attributes. What it computes: docs/operators.md.</summary>
 /// <remarks>Inputs 0 to 11 are those of com.microsoft::GroupQueryAttention, so that a node of that kind turns into this one in place.</remarks>
 /// <param name="type">Type T of tensors: Float, Float16 or BFloat16. Arithmetic is float32 for all.</param>
-internal sealed class SteeredAttentionOp(OnnxElementType type) : CustomOp
+/// <param name="provider">Where nodes run.</param>
+internal sealed class SteeredAttentionOp(OnnxElementType type, OnnxProvider provider = OnnxProvider.Cpu) : CustomOp
 {
     public const int Query = 0, Key = 1, Value = 2, PastKey = 3, PastValue = 4, SeqlensK = 5, TotalSequenceLength = 6, CosCache = 7,
         AttentionBias = 10, HeadSink = 11, TokenModality = 12, QueryModality = 15, HeadScoresIn = 18;
@@ -14,6 +15,8 @@ internal sealed class SteeredAttentionOp(OnnxElementType type) : CustomOp
 
     public override string Name => "SteeredAttention";
 
+    public override OnnxProvider Provider => provider;
+
     public override IReadOnlyList<OpParameter> Inputs { get; } =
     [
         new("query", type),
@@ -21,8 +24,8 @@ internal sealed class SteeredAttentionOp(OnnxElementType type) : CustomOp
         new("value", type),
         new("past_key", type, Optional: true),
         new("past_value", type, Optional: true),
-        new("seqlens_k", OnnxElementType.Int32, Optional: true),
-        new("total_sequence_length", OnnxElementType.Int32, Optional: true),
+        new("seqlens_k", OnnxElementType.Int32, Optional: true, OnHost: true),
+        new("total_sequence_length", OnnxElementType.Int32, Optional: true, OnHost: true),
         new("cos_cache", type, Optional: true),
         new("sin_cache", type, Optional: true),
         new("position_ids", OnnxElementType.Int64, Optional: true),
@@ -57,9 +60,15 @@ internal sealed class SteeredAttentionOp(OnnxElementType type) : CustomOp
         {
             throw Argument.Error("attribute 'lambda' is NaN, expected a number");
         }
+        AttentionAttributes attributes = AttentionAttributes.Read(info);
+        if (provider == OnnxProvider.Cuda && ElementType != ElementType.Float32 && info.HasInput(HeadSink))
+        {
+            throw CudaNode.Refusal($"input 'head_sink' is {type}, expected none or Float");
+        }
         return new SteeredAttentionKernel(this)
         {
-            Attributes = AttentionAttributes.Read(info),
+            Attributes = attributes,
+            Cuda = provider == OnnxProvider.Cuda ? CudaNode.Of(info, ElementType, info.Dimension(Query, -1) / attributes.Heads) : null,
             Rotary = AttentionAttributes.Flag(info, "do_rotary", false),
             RotaryInterleaved = AttentionAttributes.Flag(info, "rotary_interleaved", false),
             // "none" measures and changes nothing, which is what strength 0 does.

@@ -1,3 +1,5 @@
+using AttentionKernels.Cuda;
+
 namespace AttentionKernels.OnnxRuntime.Steering;
 
 /// <summary>A node that ran within a scope, and what each of its calls found.</summary>
@@ -6,6 +8,7 @@ namespace AttentionKernels.OnnxRuntime.Steering;
 internal sealed class LayerRecord(int layer, string node)
 {
     private readonly List<Call> _calls = [];
+    private readonly List<(CudaDownload Results, int AlignmentAt, float[] Scores, float[] Alignment)> _pending = [];
 
     public int Layer => layer;
 
@@ -15,9 +18,35 @@ internal sealed class LayerRecord(int layer, string node)
     /// <summary>Keeps a call that held rows of U.</summary>
     public void Add(float[] scores, float[] alignment, RoleCounts[] counts) => _calls.Add(new Call(scores, alignment, counts));
 
+    /// <summary>Keeps a call whose results a device is still to send: scores, and alignment from number <paramref name="alignmentAt"/> on.</summary>
+    public void Add(CudaDownload results, int alignmentAt, RoleCounts[] counts)
+    {
+        float[] scores = new float[Size.Batch * Size.Heads], alignment = new float[scores.Length * 4];
+        Add(scores, alignment, counts);
+        _pending.Add((results, alignmentAt, scores, alignment));
+    }
+
+    /// <summary>Gives up what a device has not sent.</summary>
+    public void Abandon()
+    {
+        foreach ((CudaDownload results, _, _, _) in _pending)
+        {
+            results.Dispose();
+        }
+        _pending.Clear();
+    }
+
     /// <summary>The calls as one: a single call's own numbers; of several, the score of their rows together, and the alignment's mean over them.</summary>
     public SteeredLayerScores Read()
     {
+        foreach ((CudaDownload results, int alignmentAt, float[] ofCall, float[] alignmentOfCall) in _pending)
+        {
+            float[] all = new float[alignmentAt + alignmentOfCall.Length];
+            results.Read(all);
+            all.AsSpan(0, ofCall.Length).CopyTo(ofCall);
+            all.AsSpan(alignmentAt).CopyTo(alignmentOfCall);
+        }
+        _pending.Clear();
         (int batch, int heads) = Size;
         float[] scores = new float[batch * heads], alignment = new float[batch * heads * 4];
         for (int b = 0; b < batch && _calls.Count > 0; b++)

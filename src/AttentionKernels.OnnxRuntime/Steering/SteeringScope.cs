@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using AttentionKernels.Cuda;
 using AttentionKernels.OnnxRuntime.Graph;
 using AttentionKernels.OnnxRuntime.Interop;
 using AttentionKernels.OnnxRuntime.Ops;
@@ -108,6 +109,10 @@ public sealed unsafe class SteeringScope : IDisposable
         }
         _current = null;
         _disposed = true;
+        foreach (LayerRecord record in _records.Values)
+        {
+            record.Abandon();
+        }
         if (!_failed && !_faultTold)
         {
             ThrowIfUnfitted();
@@ -137,30 +142,32 @@ public sealed unsafe class SteeringScope : IDisposable
         }
     }
 
+    /// <summary>Computes a node that runs on this scope's thread, on a device.</summary>
+    internal void Attend(OverriddenNode node, in KernelContext context, CudaNode cuda, in CudaCall call)
+    {
+        try
+        {
+            LayerRecord record = RecordOf(node);
+            if (_settings.Layers.Contains(record.Layer))
+            {
+                Steer(node, record, context, cuda, call);
+                return;
+            }
+            cuda.Run(context, call);
+        }
+        catch
+        {
+            _failed = true;
+            throw;
+        }
+    }
+
     private IEnumerable<LayerRecord> Steered => _records.Values.Where(record => _settings.Layers.Contains(record.Layer)).OrderBy(record => record.Layer);
 
     private void Steer(OverriddenNode node, LayerRecord record, in KernelContext context, in AttentionProblem problem, in LogitOutput logits)
     {
-        Check(node, problem);
-        int batch = problem.Batch, heads = problem.Heads;
-        record.Size = (batch, heads);
-        if (_resized.Length != problem.KeyLength)
-        {
-            _resized = _keys.Length == problem.KeyLength ? _keys : _keys.Resize(problem.KeyLength);
-        }
-        SocialBias bias = new()
-        {
-            Keys = _resized.View,
-            Queries = _queries?.View ?? default,
-            Alpha = _settings.EffectiveAlpha,
-            Lambda = _settings.Lambda,
-            ClampNegative = _settings.ClampNegative,
-        };
-        RoleCounts[] counts = new RoleCounts[batch];
-        for (int b = 0; b < batch; b++)
-        {
-            counts[b] = RoleCounts.Of(problem, bias, b);
-        }
+        (int batch, int heads) = (problem.Batch, problem.Heads);
+        SocialBias bias = Prepare(node, record, problem, out RoleCounts[] counts);
         if (Array.TrueForAll(counts, count => count.Spoken == 0))
         {
             // A decode step, or a chunk in which nobody speaks.
@@ -175,6 +182,70 @@ public sealed unsafe class SteeringScope : IDisposable
         AttentionRunner.Run(context, problem, bias, logits);
         GC.KeepAlive(gate);
         record.Add(scores, alignment, counts);
+    }
+
+    /// <summary>The same on a device. Results arrive after the run: the record waits for them when it is read.</summary>
+    private void Steer(OverriddenNode node, LayerRecord record, in KernelContext context, CudaNode cuda, CudaCall call)
+    {
+        (int batch, int heads, int rows, int keys) = (call.Problem.Batch, call.Problem.Heads, call.Problem.QueryLength, call.Problem.KeyLength);
+        int[] lengths = new int[batch], offsets = new int[batch];
+        fixed (int* hostLengths = lengths, hostOffsets = offsets)
+        {
+            if (call.HostKeyLengths == null)
+            {
+                // The lengths are on the device. Those of one element, or of a prompt, follow from the sizes.
+                if (batch > 1 && rows != keys)
+                {
+                    throw CudaNode.Refusal($"node '{node.Name}' has a batch of {batch} with {rows} rows behind others, expected a batch of 1 or whole prompts within {this}: where the rows stand is not known to the host");
+                }
+                lengths.AsSpan().Fill(keys);
+                offsets.AsSpan().Fill(keys - rows);
+                call.HostKeyLengths = hostLengths;
+                call.HostQueryOffsets = hostOffsets;
+            }
+            SocialBias bias = Prepare(node, record, call.HostProblem, out RoleCounts[] counts);
+            if (Array.TrueForAll(counts, count => count.Spoken == 0))
+            {
+                cuda.Run(context, call);
+                return;
+            }
+            // Alignment starts on a cache line.
+            int alignmentAt = ((batch * heads) + 15) & ~15;
+            nuint bytes = (nuint)(alignmentAt + (batch * heads * 4)) * sizeof(float);
+            using DeviceBuffer results = cuda.Scratch(context, bytes);
+            bias.HeadScores = (float*)results.Data;
+            bias.Alignment = bias.HeadScores + alignmentAt;
+            call.Bias = bias;
+            float[]? gate = GateOf(node, record.Layer, batch, heads);
+            call.HostGate = gate == null ? null : Address(gate);
+            record.Add(cuda.RunAndDownload(context, call, results.Data, bytes), alignmentAt, counts);
+            GC.KeepAlive(gate);
+        }
+    }
+
+    /// <summary>Checks that a call fits, and says what is to happen to it.</summary>
+    private SocialBias Prepare(OverriddenNode node, LayerRecord record, in AttentionProblem problem, out RoleCounts[] counts)
+    {
+        Check(node, problem);
+        record.Size = (problem.Batch, problem.Heads);
+        if (_resized.Length != problem.KeyLength)
+        {
+            _resized = _keys.Length == problem.KeyLength ? _keys : _keys.Resize(problem.KeyLength);
+        }
+        SocialBias bias = new()
+        {
+            Keys = _resized.View,
+            Queries = _queries?.View ?? default,
+            Alpha = _settings.EffectiveAlpha,
+            Lambda = _settings.Lambda,
+            ClampNegative = _settings.ClampNegative,
+        };
+        counts = new RoleCounts[problem.Batch];
+        for (int b = 0; b < problem.Batch; b++)
+        {
+            counts[b] = RoleCounts.Of(problem, bias, b);
+        }
+        return bias;
     }
 
     private void Check(OverriddenNode node, in AttentionProblem problem)

@@ -90,24 +90,28 @@ internal unsafe struct RolePlan
     }
 
     /// <summary>Takes the plan's arrays from scratch memory.</summary>
-    public void Reserve(ref ScratchCursor scratch, in AttentionProblem problem, in SocialBias bias, int spoken, int runs)
+    public void Reserve(ref ScratchCursor scratch, in AttentionProblem problem, in SocialBias bias, int spoken, int runs) =>
+        Reserve(ref scratch, ref scratch, problem, bias, spoken, runs);
+
+    /// <summary>Takes the plan's arrays from two places: what any engine reads, and what only the lanes of a processor need.</summary>
+    public void Reserve(ref ScratchCursor scratch, ref ScratchCursor lanes, in AttentionProblem problem, in SocialBias bias, int spoken, int runs)
     {
         Tiles = (problem.KeyLength + BlockMemory.TileKeys - 1) / BlockMemory.TileKeys;
         nuint tiles = (nuint)problem.Batch * (nuint)Tiles, rows = (nuint)problem.Batch * (nuint)problem.QueryLength;
         Boxed = (ulong*)scratch.Take(tiles * sizeof(ulong));
-        BoxedWeight = (float*)scratch.Take(tiles * BlockMemory.TileKeys * sizeof(float));
-        BoxedPenalty = (float*)scratch.Take(tiles * BlockMemory.TileKeys * sizeof(float));
         SpokenIndex = (int*)scratch.Take(rows * sizeof(int));
-        Order = (int*)scratch.Take(rows * sizeof(int));
         SpokenRow = (int*)scratch.Take((nuint)spoken * sizeof(int));
-        Slot = (int*)scratch.Take((nuint)spoken * sizeof(int));
         Run = (int*)scratch.Take((nuint)spoken * sizeof(int));
         Aligned = (ulong*)scratch.Take(checked((nuint)runs * (nuint)Tiles * sizeof(ulong)));
         AlignedKeys = (int*)scratch.Take((nuint)runs * sizeof(int));
-        SharedSpeakers = (long*)scratch.Take((nuint)runs * sizeof(long));
         SpokenStart = (int*)scratch.Take((nuint)(problem.Batch + 1) * sizeof(int));
         BoxedCount = (int*)scratch.Take((nuint)problem.Batch * sizeof(int));
-        SpeakerPairs = (long*)scratch.Take((nuint)problem.Batch * (nuint)bias.SpeakerCount * sizeof(long));
+        SharedSpeakers = (long*)lanes.Take((nuint)runs * sizeof(long));
+        SpeakerPairs = (long*)lanes.Take((nuint)problem.Batch * (nuint)bias.SpeakerCount * sizeof(long));
+        BoxedWeight = (float*)lanes.Take(tiles * BlockMemory.TileKeys * sizeof(float));
+        BoxedPenalty = (float*)lanes.Take(tiles * BlockMemory.TileKeys * sizeof(float));
+        Order = (int*)lanes.Take(rows * sizeof(int));
+        Slot = (int*)lanes.Take((nuint)spoken * sizeof(int));
     }
 
     /// <summary>Fills the arrays.</summary>

@@ -78,6 +78,9 @@ internal sealed unsafe class AttentionCase : IDisposable
 
     public string Repro => Spec.Repro(_test);
 
+    /// <summary>Everything that lies in guarded memory, and whether a call writes it.</summary>
+    public IEnumerable<(string Name, GuardedBuffer Buffer, bool IsResult)> Buffers => _buffers.Select(entry => (entry.Name, entry.Buffer, IsResult(entry.Name)));
+
     /// <summary>Output [B, H, S, Dv] in float32, whatever its layout and type.</summary>
     public float[] Output() => Problem.Output.IsEmpty ? [] : Read(Problem.Output, Spec.H, Spec.S, Spec.Dv);
 
@@ -98,7 +101,7 @@ internal sealed unsafe class AttentionCase : IDisposable
     {
         foreach ((string name, GuardedBuffer buffer) in _buffers)
         {
-            if (name is "output" or "head scores" or "alignment" or "speaker scores")
+            if (IsResult(name))
             {
                 buffer.Fill();
             }
@@ -106,7 +109,13 @@ internal sealed unsafe class AttentionCase : IDisposable
     }
 
     /// <summary>Compares results with the reference by the tolerance rule, and looks at every margin.</summary>
-    public void Check(float[] output, float[] headScores, float[] alignment, float[]? speakerScores = null)
+    /// <param name="output">Results, as the properties of those names give them.</param>
+    /// <param name="headScores"/>
+    /// <param name="alignment"/>
+    /// <param name="speakerScores">Null: not compared.</param>
+    /// <param name="outputExtra">What the output may be off beside, as <see cref="Tolerance.Check"/> has it.</param>
+    /// <param name="scoreExtra">The same for scores and alignment.</param>
+    public void Check(float[] output, float[] headScores, float[] alignment, float[]? speakerScores = null, double outputExtra = 0, double scoreExtra = 0)
     {
         foreach ((string name, GuardedBuffer buffer) in _buffers)
         {
@@ -124,19 +133,19 @@ internal sealed unsafe class AttentionCase : IDisposable
             }
             AttentionReferenceResult<double> truth = AttentionReference.Run<double>(Problem, gated);
             Dictionary<int, AttentionReferenceResult<float>> plain = [];
-            Compare("output", output, truth.Output, p => p.Output, Spec.Type);
+            Compare("output", output, truth.Output, p => p.Output, Spec.Type, outputExtra);
             if (!gated.Keys.IsEmpty)
             {
-                Compare("head scores", headScores, truth.HeadScores, p => p.HeadScores, ElementType.Float32);
-                Compare("alignment", alignment, truth.Alignment, p => p.Alignment, ElementType.Float32);
+                Compare("head scores", headScores, truth.HeadScores, p => p.HeadScores, ElementType.Float32, scoreExtra);
+                Compare("alignment", alignment, truth.Alignment, p => p.Alignment, ElementType.Float32, scoreExtra);
                 if (speakerScores != null)
                 {
-                    Compare("speaker scores", speakerScores, truth.SpeakerScores, p => p.SpeakerScores, ElementType.Float32);
+                    Compare("speaker scores", speakerScores, truth.SpeakerScores, p => p.SpeakerScores, ElementType.Float32, scoreExtra);
                 }
             }
 
-            void Compare(string name, float[] actual, double[] expected, Func<AttentionReferenceResult<float>, float[]> part, ElementType rounded) =>
-                Tolerance.Check(name, actual, expected, order => part(Plain(order)), rounded, Repro);
+            void Compare(string name, float[] actual, double[] expected, Func<AttentionReferenceResult<float>, float[]> part, ElementType rounded, double extra = 0) =>
+                Tolerance.Check(name, actual, expected, order => part(Plain(order)), rounded, Repro, extra: extra);
 
             AttentionReferenceResult<float> Plain(int order)
             {
@@ -186,6 +195,8 @@ internal sealed unsafe class AttentionCase : IDisposable
         _buffers.Add((name, buffer));
         return (float*)buffer.Data;
     }
+
+    private static bool IsResult(string name) => name is "output" or "head scores" or "alignment" or "speaker scores";
 
     private static float Normal(Random random) =>
         (float)(Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble()));

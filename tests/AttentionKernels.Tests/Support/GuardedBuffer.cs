@@ -24,6 +24,8 @@ internal sealed unsafe class GuardedBuffer : IDisposable
 
     public void* Data => _memory + Margin;
 
+    public long Bytes => _bytes;
+
     public static GuardedBuffer Of<T>(ReadOnlySpan<T> values)
         where T : unmanaged
     {

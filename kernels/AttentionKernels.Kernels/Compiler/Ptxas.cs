@@ -29,8 +29,9 @@ internal sealed partial class Ptxas(string path)
     /// <exception cref="CompileException">It does not assemble, spills, has a stack, or takes more registers than its configuration allows.</exception>
     public async Task<PtxasReport[]> CheckAsync(CompiledKernel kernel, CancellationToken cancellation)
     {
-        string folder = Directory.CreateTempSubdirectory("ptxas").FullName;
-        try
+        // Stays when the kernel fails, to look at.
+        string folder = Path.Combine(Path.GetTempPath(), "attention-kernels", kernel.Configuration.Name);
+        Directory.CreateDirectory(folder);
         {
             string ptx = Path.Combine(folder, "kernel.ptx"), cubin = Path.Combine(folder, "kernel.cubin");
             await File.WriteAllTextAsync(ptx, kernel.Ptx, cancellation);
@@ -40,7 +41,7 @@ internal sealed partial class Ptxas(string path)
                 (int exit, string output) = await RunAsync(path, ["-v", "-arch=" + device, ptx, "-o", cubin], cancellation);
                 if (exit != 0)
                 {
-                    throw new CompileException($"{kernel.Configuration.Name} for {device}: {output}");
+                    throw new CompileException($"{kernel.Configuration.Name} for {device}: {output} (see {ptx})");
                 }
                 PtxasReport report = new(
                     device, Number(RegistersUsed(), output), Number(StackUsed(), output), Number(SpillStores(), output), await InstructionsAsync(cubin, cancellation));
@@ -48,15 +49,12 @@ internal sealed partial class Ptxas(string path)
                 {
                     throw new CompileException(
                         $"{kernel.Configuration.Name} for {device}: {report.Registers} registers (at most {kernel.Configuration.MaxRegisters}), "
-                        + $"{report.StackBytes} bytes of stack and {report.SpillBytes} of spills (none expected)");
+                        + $"{report.StackBytes} bytes of stack and {report.SpillBytes} of spills (none expected); see {ptx}");
                 }
                 reports.Add(report);
             }
-            return [.. reports];
-        }
-        finally
-        {
             Directory.Delete(folder, recursive: true);
+            return [.. reports];
         }
     }
 

@@ -41,6 +41,14 @@ internal static class Arithmetic
         return r;
     }
 
+    /// <summary>x if the condition holds, else y, without a branch.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Select(bool condition, float x, float y)
+    {
+        CudaAsm.Emit("selp.f32 %0, %1, %2, %3;", out float r, x, y, condition);
+        return r;
+    }
+
     /// <summary>tanh(x), within about 1e-7 absolute: 1 - 2 / (1 + e^2x). (tanh.approx errs by 5e-4, far too much for a soft-cap.)</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Tanh(float x) => Fma(-2, Reciprocal(1 + Exp2(x * (2 * Log2E))), 1);

@@ -30,6 +30,13 @@ internal static class BlockMemory
         return x;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static long LoadLong(int address)
+    {
+        CudaAsm.Emit("ld.shared.b64 %0, [%1];", out long x, address);
+        return x;
+    }
+
     /// <summary>16 bytes.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Int4 LoadVector(int address)
@@ -45,6 +52,9 @@ internal static class BlockMemory
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(int address, int x) => CudaAsm.Emit("st.shared.b32 [%0], %1;", address, x);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(int address, long x) => CudaAsm.Emit("st.shared.b64 [%0], %1;", address, x);
 
     /// <summary>16 bytes.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

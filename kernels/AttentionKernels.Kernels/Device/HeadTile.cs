@@ -1,0 +1,87 @@
+using System.Runtime.CompilerServices;
+using ILGPU;
+
+namespace AttentionKernels.Kernels.Device;
+
+/// <summary>
+/// Rows of one head in shared memory: <see cref="Rows"/> keys or values, or as many query rows. For blocks of 128 threads.
+/// </summary>
+/// <remarks>
+/// A row takes 16 bytes more than it has. So the eight rows that one phase of ldmatrix reads begin in different groups of four banks, for every head size, and each address
+/// is one register plus a constant; with an exclusive-or of the chunk's number, which needs no padding, every step would compute its own.
+/// </remarks>
+internal static class HeadTile<H>
+    where H : struct, IHead
+{
+    /// <summary>Rows that a copy brings.</summary>
+    public const int Rows = 32;
+
+    /// <summary>Bytes from one row in shared memory to the next.</summary>
+    public static int Pitch => (H.Size * 2) + 16;
+
+    /// <summary>Bytes of 32 rows.</summary>
+    public static int Bytes => Rows * Pitch;
+
+    /// <summary>Where a thread begins to write rows that start at <paramref name="shared"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int To(int shared) => shared + ((Group.IdxX >> 3) * Pitch) + ((Group.IdxX & 7) * 16);
+
+    /// <summary>Where a thread begins to read rows that start at address <paramref name="global"/> and lie <paramref name="stride"/> bytes apart.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static long From(long global, long stride) => global + ((Group.IdxX >> 3) * stride) + ((Group.IdxX & 7) * 16);
+
+    /// <summary>Starts to copy 32 rows. All threads of the block take part, each with its own <paramref name="to"/> and <paramref name="from"/>.</summary>
+    /// <param name="to"><see cref="To"/> of where the rows go.</param>
+    /// <param name="from"><see cref="From"/> of the first row.</param>
+    /// <param name="stride">Bytes from one row in global memory to the next.</param>
+    /// <param name="valid">Rows that exist, any number; those after them become 0.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Copy(int to, long from, long stride, int valid)
+    {
+        if (valid >= Rows)
+        {
+            Copy(to, from, stride, Rows, isFull: true);
+        }
+        else
+        {
+            Copy(to, from, stride, valid, isFull: false);
+        }
+    }
+
+    // Eight threads take 128 bytes of a row, a warp four rows; what a head has beyond a multiple of that is taken by two or four threads for a row.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Copy(int to, long from, long stride, int valid, bool isFull)
+    {
+        int row = Group.IdxX >> 3;
+        Chunk(to, from, valid > row, isFull);
+        Chunk(to + (16 * Pitch), from + (16 * stride), valid > row + 16, isFull);
+        if (H.Size == 128)
+        {
+            Chunk(to + 128, from + 128, valid > row, isFull);
+            Chunk(to + (16 * Pitch) + 128, from + (16 * stride) + 128, valid > row + 16, isFull);
+        }
+        if (H.Size == 96)
+        {
+            int otherRow = Group.IdxX >> 2, rows = otherRow - row, column = 128 + ((Group.IdxX & 3) * 16) - ((Group.IdxX & 7) * 16);
+            Chunk(to + (rows * Pitch) + column, from + (rows * stride) + column, valid > otherRow, isFull);
+        }
+        if (H.Size == 80 && Group.IdxX < 2 * Rows)
+        {
+            int otherRow = Group.IdxX >> 1, rows = otherRow - row, column = 128 + ((Group.IdxX & 1) * 16) - ((Group.IdxX & 7) * 16);
+            Chunk(to + (rows * Pitch) + column, from + (rows * stride) + column, valid > otherRow, isFull);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Chunk(int to, long from, bool isValid, bool isFull)
+    {
+        if (isFull)
+        {
+            AsyncCopy.Copy(to, from);
+        }
+        else
+        {
+            AsyncCopy.Copy(to, from, isValid ? 16 : 0);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+using System.Runtime.CompilerServices;
+using ILGPU;
+
+namespace AttentionKernels.Kernels.Device;
+
+/// <summary>What happens to the output fragments of a warp outside the products: rescaling, and the way to memory through shared memory.</summary>
+internal static class OutputRows<T, H>
+    where T : struct, IElement
+    where H : struct, IHead
+{
+    /// <summary>Multiplies the two rows of a row fragment whose first fragment is <paramref name="at"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Multiply(Fragment[] o, int at, float upper, float lower)
+    {
+        Multiply8(o, at, upper, lower);
+        if (H.Size > 64)
+        {
+            Multiply2(o, at + 8, upper, lower);
+        }
+        if (H.Size > 80)
+        {
+            Multiply2(o, at + 10, upper, lower);
+        }
+        if (H.Size > 96)
+        {
+            Multiply2(o, at + 12, upper, lower);
+            Multiply2(o, at + 14, upper, lower);
+        }
+    }
+
+    /// <summary>Writes a row fragment, times a factor for each row, to 16 rows in shared memory that belong to the warp.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void ToShared(Fragment[] o, int at, float upper, float lower, int shared, int lane)
+    {
+        shared += ((lane >> 2) * HeadTile<H>.Pitch) + ((lane & 3) * 4);
+        ToShared8(o, at, upper, lower, shared);
+        if (H.Size > 64)
+        {
+            ToShared2(o, at + 8, upper, lower, shared + 128);
+        }
+        if (H.Size > 80)
+        {
+            ToShared2(o, at + 10, upper, lower, shared + 160);
+        }
+        if (H.Size > 96)
+        {
+            ToShared2(o, at + 12, upper, lower, shared + 192);
+            ToShared2(o, at + 14, upper, lower, shared + 224);
+        }
+    }
+
+    /// <summary>Copies the warp's rows from shared to global memory, 16 bytes at a time.</summary>
+    /// <param name="shared">The warp's first row.</param>
+    /// <param name="global">Address of that row in the output.</param>
+    /// <param name="stride">Bytes from one row of the output to the next.</param>
+    /// <param name="rows">Rows of the warp that exist.</param>
+    /// <param name="lane">Number of the lane.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void ToGlobal(int shared, long global, long stride, int rows, int lane)
+    {
+        Lanes.Synchronise();
+        // As many lanes for a row as it has chunks of 16 bytes, or 8 lanes and then again for what is left.
+        Columns(shared, global, stride, rows, lane >> 3, 4, (lane & 7) * 16);
+        if (H.Size == 128)
+        {
+            Columns(shared, global, stride, rows, lane >> 3, 4, 128 + ((lane & 7) * 16));
+        }
+        if (H.Size == 96)
+        {
+            Columns(shared, global, stride, rows, lane >> 2, 8, 128 + ((lane & 3) * 16));
+        }
+        if (H.Size == 80)
+        {
+            Columns(shared, global, stride, rows, lane >> 1, 16, 128 + ((lane & 1) * 16));
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Columns(int shared, long global, long stride, int rows, int first, int step, int column)
+    {
+        for (int row = first; row < rows; row += step)
+        {
+            GlobalMemory.StoreVector(global + (row * stride) + column, BlockMemory.LoadVector(shared + (row * HeadTile<H>.Pitch) + column));
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Multiply8(Fragment[] o, int at, float upper, float lower)
+    {
+        Multiply2(o, at, upper, lower);
+        Multiply2(o, at + 2, upper, lower);
+        Multiply2(o, at + 4, upper, lower);
+        Multiply2(o, at + 6, upper, lower);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Multiply2(Fragment[] o, int at, float upper, float lower)
+    {
+        Multiply(ref o[at], upper, lower);
+        Multiply(ref o[at + 1], upper, lower);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Multiply(ref Fragment o, float upper, float lower)
+    {
+        o.X *= upper;
+        o.Y *= upper;
+        o.Z *= lower;
+        o.W *= lower;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void ToShared8(Fragment[] o, int at, float upper, float lower, int shared)
+    {
+        ToShared2(o, at, upper, lower, shared);
+        ToShared2(o, at + 2, upper, lower, shared + 32);
+        ToShared2(o, at + 4, upper, lower, shared + 64);
+        ToShared2(o, at + 6, upper, lower, shared + 96);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void ToShared2(Fragment[] o, int at, float upper, float lower, int shared)
+    {
+        ToShared(o[at], upper, lower, shared);
+        ToShared(o[at + 1], upper, lower, shared + 16);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void ToShared(Fragment o, float upper, float lower, int shared)
+    {
+        BlockMemory.Store(shared, Arithmetic.Pack<T>(o.X * upper, o.Y * upper));
+        BlockMemory.Store(shared + (8 * HeadTile<H>.Pitch), Arithmetic.Pack<T>(o.Z * lower, o.W * lower));
+    }
+}

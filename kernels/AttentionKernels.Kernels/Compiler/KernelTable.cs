@@ -8,11 +8,7 @@ internal static class KernelTable
 {
     private static readonly (string Name, Type Type)[] Elements = [("f16", typeof(Float16)), ("bf16", typeof(BFloat16)), ("f32", typeof(Float32))];
 
-    private static readonly (int Size, Type Type, int DecodeSharedBytes)[] Heads =
-    [
-        (64, typeof(Head64), DecodeKernel.SharedBytes<Head64>()), (80, typeof(Head80), DecodeKernel.SharedBytes<Head80>()),
-        (96, typeof(Head96), DecodeKernel.SharedBytes<Head96>()), (128, typeof(Head128), DecodeKernel.SharedBytes<Head128>()),
-    ];
+    private static readonly (int Size, Type Type)[] Heads = [(64, typeof(Head64)), (80, typeof(Head80)), (96, typeof(Head96)), (128, typeof(Head128))];
 
     /// <summary>All configurations, in the order of the manifest.</summary>
     public static KernelConfiguration[] All { get; } =
@@ -104,7 +100,7 @@ internal static class KernelTable
                Keys = PrefillSimtKernel.Keys,
                MaxRegisters = isSplit ? 255 : 128,
            },
-        .. from element in Elements[..2]
+        .. from element in Elements.Take(2)
            from head in Heads
            select new KernelConfiguration
            {
@@ -114,7 +110,7 @@ internal static class KernelTable
                HeadSize = head.Size,
                Threads = DecodeKernel.Threads,
                MinBlocks = 2,
-               DynamicSharedBytes = head.DecodeSharedBytes,
+               DynamicSharedBytes = DecodeKernel.SharedBytes(head.Size),
                Rows = DecodeKernel.Rows,
                Keys = DecodeKernel.Keys,
                MaxRegisters = 255,

@@ -70,16 +70,6 @@ internal static class Arithmetic
         return packed;
     }
 
-    /// <summary>The element of T in the low half of a register, as float32.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float UnpackLow<T>(int packed)
-        where T : struct, IElement => T.IsBFloat16 ? Interop.IntAsFloat((uint)packed << 16) : FromHalf((ushort)packed);
-
-    /// <summary>The element of T in the high half of a register, as float32.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float UnpackHigh<T>(int packed)
-        where T : struct, IElement => T.IsBFloat16 ? Interop.IntAsFloat((uint)packed & 0xffff0000) : FromHalf((ushort)((uint)packed >> 16));
-
     /// <summary>The float16 with these bits.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float FromHalf(ushort bits)

@@ -20,19 +20,19 @@ internal struct ClassRows
     /// <summary>Part of the rest's sum that is on them.</summary>
     private float _upperBoxedSum, _lowerBoxedSum;
 
-    /// <summary>Address of a bit for each key that the row is aligned with; 0: the row is not in U.</summary>
-    private long _upperBits, _lowerBits;
+    /// <summary>Where the bits of the keys that the row is aligned with begin, in words of 32 keys; -1: the row is not in U.</summary>
+    private int _upperBits, _lowerBits;
 
     /// <summary>For rows with these indices in U, -1: not in U.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static ClassRows Of(int upper, int lower, long run, long aligned, int tiles) => new()
+    public static ClassRows Of(int upper, int lower, long run, int tiles) => new()
     {
         Rest = RowState.Empty(),
         Aligned = RowState.Empty(),
         _upperBoxed = float.NegativeInfinity,
         _lowerBoxed = float.NegativeInfinity,
-        _upperBits = BitsOf(upper, run, aligned, tiles),
-        _lowerBits = BitsOf(lower, run, aligned, tiles),
+        _upperBits = BitsOf(upper, run, tiles),
+        _lowerBits = BitsOf(lower, run, tiles),
     };
 
     /// <summary>Index in U of a row of batch element <paramref name="b"/>; -1: not in U, or beyond the rows.</summary>
@@ -49,20 +49,20 @@ internal struct ClassRows
 
     /// <summary>Which keys of a tile the upper row is aligned with: bit 8n + c is the lane's key in fragment n, column c of its two.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int UpperKeys(ClassRows r, int first, int lane) => Word(r._upperBits, first) >> ((lane & 3) * 2);
+    public static int UpperKeys(ClassRows r, long aligned, int first, int lane) => Word(aligned, r._upperBits, first) >> ((lane & 3) * 2);
 
     /// <summary>The same of the lower row.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int LowerKeys(ClassRows r, int first, int lane) => Word(r._lowerBits, first) >> ((lane & 3) * 2);
+    public static int LowerKeys(ClassRows r, long aligned, int first, int lane) => Word(aligned, r._lowerBits, first) >> ((lane & 3) * 2);
 
-    /// <summary>A bit for each of a tile's 32 keys, from a bit set at an address; 0 without an address.</summary>
+    /// <summary>A bit for each of a tile's 32 keys, from bits that begin some words after an address; 0 where these are -1.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int Word(long bits, int first)
+    public static int Word(long bits, int words, int first)
     {
         int word = 0;
-        if (bits != 0)
+        if (words >= 0)
         {
-            word = GlobalMemory.LoadInt(bits + ((first >> 5) * 4));
+            word = GlobalMemory.LoadInt(bits + ((words + (first >> 5)) * 4L));
         }
         return word;
     }
@@ -117,12 +117,12 @@ internal struct ClassRows
     };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static long BitsOf(int index, long run, long aligned, int tiles)
+    private static int BitsOf(int index, long run, int tiles)
     {
-        long bits = 0;
+        int bits = -1;
         if (index >= 0)
         {
-            bits = aligned + ((long)GlobalMemory.LoadInt(run + (index * 4L)) * tiles * 8);
+            bits = GlobalMemory.LoadInt(run + (index * 4L)) * tiles * 2;
         }
         return bits;
     }

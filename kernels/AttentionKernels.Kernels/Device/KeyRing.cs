@@ -20,7 +20,7 @@ internal static class KeyRing<H>
     /// <summary>Bytes from one row to the next: 16 more than a row has, so that ldmatrix meets no bank twice.</summary>
     public static int Pitch => (H.Size * 2) + 16;
 
-    /// <summary>Bytes of a stage.</summary>
+    /// <summary>Bytes of a stage: keys, then values.</summary>
     public static int StageBytes => 2 * Keys * Pitch;
 
     /// <summary>Stages of a ring.</summary>

@@ -53,28 +53,13 @@ internal static class Products<T, H>
         }
     }
 
-    /// <summary>o += p v for 16 keys. <paramref name="p1"/> is of the second row fragment, if there is one.</summary>
+    /// <summary>o += p v for 16 keys, both row fragments.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void AddValues(Fragment[] o, Int4 p0, Int4 p1, int value, int rowFragments)
-    {
-        Values(o, p0, p1, value, 0, rowFragments);
-        Values(o, p0, p1, value, 1, rowFragments);
-        Values(o, p0, p1, value, 2, rowFragments);
-        Values(o, p0, p1, value, 3, rowFragments);
-        if (H.Size > 64)
-        {
-            Values(o, p0, p1, value, 4, rowFragments);
-        }
-        if (H.Size > 80)
-        {
-            Values(o, p0, p1, value, 5, rowFragments);
-        }
-        if (H.Size > 96)
-        {
-            Values(o, p0, p1, value, 6, rowFragments);
-            Values(o, p0, p1, value, 7, rowFragments);
-        }
-    }
+    public static void AddValues(Fragment[] o, Int4 p0, Int4 p1, int value) => Values(o, 0, p0, p1, value, 2);
+
+    /// <summary>o += p v for 16 keys, the row fragment whose output begins at <paramref name="at"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void AddValues(Fragment[] o, int at, Int4 p, int value) => Values(o, at, p, default, value, 1);
 
     /// <summary>Address of the values 16 keys on.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -106,17 +91,40 @@ internal static class Products<T, H>
         }
     }
 
+    // 16 keys, all elements of the head.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Values(Fragment[] o, int at, Int4 p0, Int4 p1, int value, int rowFragments)
+    {
+        Values(o, at, p0, p1, value, 0, rowFragments);
+        Values(o, at, p0, p1, value, 1, rowFragments);
+        Values(o, at, p0, p1, value, 2, rowFragments);
+        Values(o, at, p0, p1, value, 3, rowFragments);
+        if (H.Size > 64)
+        {
+            Values(o, at, p0, p1, value, 4, rowFragments);
+        }
+        if (H.Size > 80)
+        {
+            Values(o, at, p0, p1, value, 5, rowFragments);
+        }
+        if (H.Size > 96)
+        {
+            Values(o, at, p0, p1, value, 6, rowFragments);
+            Values(o, at, p0, p1, value, 7, rowFragments);
+        }
+    }
+
     // 16 elements of the head.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Values(Fragment[] o, Int4 p0, Int4 p1, int value, int step, int rowFragments)
+    private static void Values(Fragment[] o, int at, Int4 p0, Int4 p1, int value, int step, int rowFragments)
     {
         Int4 v = Mma.LoadTransposed(value + (step * 32));
-        Mma.Add<T>(ref o[2 * step], p0, v.X, v.Y);
-        Mma.Add<T>(ref o[(2 * step) + 1], p0, v.Z, v.W);
+        Mma.Add<T>(ref o[at + (2 * step)], p0, v.X, v.Y);
+        Mma.Add<T>(ref o[at + (2 * step) + 1], p0, v.Z, v.W);
         if (rowFragments == 2)
         {
-            Mma.Add<T>(ref o[OutputFragments + (2 * step)], p1, v.X, v.Y);
-            Mma.Add<T>(ref o[OutputFragments + (2 * step) + 1], p1, v.Z, v.W);
+            Mma.Add<T>(ref o[at + OutputFragments + (2 * step)], p1, v.X, v.Y);
+            Mma.Add<T>(ref o[at + OutputFragments + (2 * step) + 1], p1, v.Z, v.W);
         }
     }
 

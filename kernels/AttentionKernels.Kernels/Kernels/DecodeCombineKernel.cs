@@ -32,7 +32,7 @@ internal static class DecodeCombineKernel
         {
             max = Arithmetic.Max(max, GlobalMemory.LoadFloat(stats + (n * 8L)));
         }
-        float sink = headSink == 0 ? float.NegativeInfinity : GlobalMemory.LoadFloat(headSink + (h * 4L)) * Arithmetic.Log2E;
+        float sink = Softmax.Sink(headSink, h);
         max = Arithmetic.Max(max, sink);
 
         long target = output + (((b * outputBatchStride) + (h * outputHeadStride) + (s * outputTokenStride)) * T.Bytes);

@@ -19,7 +19,7 @@ namespace AttentionKernels.Kernels;
 /// </code>
 /// Values of keys that no row of the block sees may hold anything. Where rows see different keys (S > 1 and a causal mask, or -inf in the bias), a NaN in a value reaches all of them.
 /// </remarks>
-internal static class DecodeKernel
+internal static partial class DecodeKernel
 {
     /// <summary>Threads of a block.</summary>
     public const int Threads = 128;
@@ -33,8 +33,13 @@ internal static class DecodeKernel
     private const int Warps = Threads / 32;
 
     /// <summary>Dynamic shared memory: a ring for each warp, and the query rows. What the warps put together lies in the rings' place.</summary>
-    public static int SharedBytes<H>()
-        where H : struct, IHead => (Warps * KeyRing<H>.Bytes) + (Rows * KeyRing<H>.Pitch);
+    public static int SharedBytes(int headSize) => headSize switch
+    {
+        64 => SharedBytes<Head64>(),
+        80 => SharedBytes<Head80>(),
+        96 => SharedBytes<Head96>(),
+        _ => SharedBytes<Head128>(),
+    };
 
     public static void Run<T, H>(
         long query, long queryBatchStride, long queryHeadStride, long queryTokenStride,
@@ -51,12 +56,10 @@ internal static class DecodeKernel
         int split = Grid.IdxX, kvHead = Grid.IdxY % kvHeads, firstRow = Grid.IdxY / kvHeads * Rows, b = Grid.IdxZ;
         int group = heads / kvHeads, rows = IntrinsicMath.Min(Rows, (group * queryLength) - firstRow);
 
-        // Device values are not checked by anyone before.
-        int keys = keyLengths == 0 ? keyLength : IntrinsicMath.Clamp(GlobalMemory.LoadInt(keyLengths + (b * 4L)), 0, keyLength);
-        int offset = queryOffsets == 0 ? keyLength - queryLength : GlobalMemory.LoadInt(queryOffsets + (b * 4L));
-        int reach = window == 0 ? int.MaxValue : IntrinsicMath.Min(window, 1 << 30);
-        int lowest = FirstKey(offset, reach), highest = EndKey(offset + queryLength - 1, keys, causal); // what any row sees
-        int innerFirst = FirstKey(offset + queryLength - 1, reach), innerEnd = EndKey(offset, keys, causal); // what all rows see
+        Visibility v = Visibility.Of(b, keyLengths, queryOffsets, queryLength, keyLength, causal, window);
+        v.Keys = IntrinsicMath.Clamp(v.Keys, 0, keyLength); // a length on the device is checked by nobody before
+        int lowest = Visibility.First(v, v.Offset), highest = Visibility.End(v, v.Offset + queryLength - 1); // what any row sees
+        int innerFirst = Visibility.First(v, v.Offset + queryLength - 1), innerEnd = Visibility.End(v, v.Offset); // what all rows see
         int begin = IntrinsicMath.Max(split * chunkKeys, lowest & ~(KeyRing<H>.Keys - 1)), end = IntrinsicMath.Min((split * chunkKeys) + chunkKeys, highest);
 
         // Rows of partials: (b, first head of the group, token 0) of split 0, plus row * splits; heads and tokens follow each other as rows do.
@@ -99,8 +102,8 @@ internal static class DecodeKernel
 
         // My two rows, r and r + 8: what they see, and their bias.
         int upper = lane >> 2, token0 = (firstRow + upper) % queryLength, token1 = (firstRow + upper + 8) % queryLength;
-        int first0 = FirstKey(offset + token0, reach), end0 = upper < rows ? EndKey(offset + token0, keys, causal) : 0;
-        int first1 = FirstKey(offset + token1, reach), end1 = upper + 8 < rows ? EndKey(offset + token1, keys, causal) : 0;
+        int first0 = Visibility.First(v, v.Offset + token0), end0 = upper < rows ? Visibility.End(v, v.Offset + token0) : 0;
+        int first1 = Visibility.First(v, v.Offset + token1), end1 = upper + 8 < rows ? Visibility.End(v, v.Offset + token1) : 0;
         long bias0 = bias + (((b * biasBatchStride) + (((kvHead * group) + ((firstRow + upper) / queryLength)) * biasHeadStride) + (token0 * biasTokenStride)) * 2);
         long bias1 = bias + (((b * biasBatchStride) + (((kvHead * group) + ((firstRow + upper + 8) / queryLength)) * biasHeadStride) + (token1 * biasTokenStride)) * 2);
         bool isPlain = softcap == 0 && bias == 0;
@@ -161,11 +164,8 @@ internal static class DecodeKernel
         Merge<H>(shared, thread, rows, splits, max0, max1, Lanes.QuadSum(sum0), Lanes.QuadSum(sum1), o, partialStats + (partial * 8), partialOutputs + (partial * H.Size * 4));
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static int FirstKey(int position, int reach) => reach == int.MaxValue ? 0 : IntrinsicMath.Max(0, position - reach + 1);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static int EndKey(int position, int keys, int causal) => causal != 0 ? IntrinsicMath.Min(keys, position + 1) : keys;
+    private static int SharedBytes<H>()
+        where H : struct, IHead => (Warps * KeyRing<H>.Bytes) + (Rows * KeyRing<H>.Pitch);
 
     /// <summary>Starts to copy a stage, or none behind the last one: each call is a group of copies.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -178,302 +178,5 @@ internal static class DecodeKernel
             KeyRing<H>.Copy(slot + (KeyRing<H>.Keys * KeyRing<H>.Pitch), valueHead + (first * valueStride), valueStride, lowest - first, end - first);
         }
         AsyncCopy.Commit();
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void LoadQuery<H>(Int4[] q, int address)
-        where H : struct, IHead
-    {
-        q[0] = Mma.Load(address);
-        q[1] = Mma.Load(address + 32);
-        q[2] = Mma.Load(address + 64);
-        q[3] = Mma.Load(address + 96);
-        if (H.Size > 64)
-        {
-            q[4] = Mma.Load(address + 128);
-        }
-        if (H.Size > 80)
-        {
-            q[5] = Mma.Load(address + 160);
-        }
-        if (H.Size > 96)
-        {
-            q[6] = Mma.Load(address + 192);
-            q[7] = Mma.Load(address + 224);
-        }
-    }
-
-    /// <summary>(s0, s1) = q k^T for 16 keys.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void MultiplyKeys<T, H>(ref Fragment s0, ref Fragment s1, Int4[] q, int address)
-        where T : struct, IElement
-        where H : struct, IHead
-    {
-        KeyStep<T>(ref s0, ref s1, q[0], address);
-        KeyStep<T>(ref s0, ref s1, q[1], address + 32);
-        KeyStep<T>(ref s0, ref s1, q[2], address + 64);
-        KeyStep<T>(ref s0, ref s1, q[3], address + 96);
-        if (H.Size > 64)
-        {
-            KeyStep<T>(ref s0, ref s1, q[4], address + 128);
-        }
-        if (H.Size > 80)
-        {
-            KeyStep<T>(ref s0, ref s1, q[5], address + 160);
-        }
-        if (H.Size > 96)
-        {
-            KeyStep<T>(ref s0, ref s1, q[6], address + 192);
-            KeyStep<T>(ref s0, ref s1, q[7], address + 224);
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void KeyStep<T>(ref Fragment s0, ref Fragment s1, Int4 q, int address)
-        where T : struct, IElement
-    {
-        Int4 k = Mma.Load(address);
-        Mma.Add<T>(ref s0, q, k.X, k.Y);
-        Mma.Add<T>(ref s1, q, k.Z, k.W);
-    }
-
-    /// <summary>o += p v for 16 keys.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void MultiplyValues<T, H>(Fragment[] o, Int4 p, int address)
-        where T : struct, IElement
-        where H : struct, IHead
-    {
-        ValueStep<T>(o, 0, p, address);
-        ValueStep<T>(o, 1, p, address);
-        ValueStep<T>(o, 2, p, address);
-        ValueStep<T>(o, 3, p, address);
-        if (H.Size > 64)
-        {
-            ValueStep<T>(o, 4, p, address);
-        }
-        if (H.Size > 80)
-        {
-            ValueStep<T>(o, 5, p, address);
-        }
-        if (H.Size > 96)
-        {
-            ValueStep<T>(o, 6, p, address);
-            ValueStep<T>(o, 7, p, address);
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void ValueStep<T>(Fragment[] o, int step, Int4 p, int address)
-        where T : struct, IElement
-    {
-        Int4 v = Mma.LoadTransposed(address + (step * 32));
-        Mma.Add<T>(ref o[2 * step], p, v.X, v.Y);
-        Mma.Add<T>(ref o[(2 * step) + 1], p, v.Z, v.W);
-    }
-
-    /// <summary>Scale, soft-cap, bias of two keys of two rows.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Fragment Logits<T>(
-        Fragment s, int key, float scale, float softcap, bool hasBias, long bias0, int first0, int end0, long bias1, int first1, int end1)
-        where T : struct, IElement => new()
-        {
-            X = Logit<T>(s.X, key, scale, softcap, hasBias, bias0, first0, end0),
-            Y = Logit<T>(s.Y, key + 1, scale, softcap, hasBias, bias0, first0, end0),
-            Z = Logit<T>(s.Z, key, scale, softcap, hasBias, bias1, first1, end1),
-            W = Logit<T>(s.W, key + 1, scale, softcap, hasBias, bias1, first1, end1),
-        };
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Logit<T>(float product, int key, float scale, float softcap, bool hasBias, long bias, int first, int end)
-        where T : struct, IElement
-    {
-        float s = product * scale;
-        if (softcap > 0)
-        {
-            s = softcap * Arithmetic.Tanh(s / softcap);
-        }
-        if (hasBias && key >= first && key < end)
-        {
-            float added = GlobalMemory.LoadElement<T>(bias + (key * 2L));
-            s = added == float.NegativeInfinity ? added : s + added;
-        }
-        return s;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Fragment Mask(Fragment s, int key, int first0, int end0, int first1, int end1) => new()
-    {
-        X = key >= first0 & key < end0 ? s.X : float.NegativeInfinity,
-        Y = key + 1 >= first0 & key + 1 < end0 ? s.Y : float.NegativeInfinity,
-        Z = key >= first1 & key < end1 ? s.Z : float.NegativeInfinity,
-        W = key + 1 >= first1 & key + 1 < end1 ? s.W : float.NegativeInfinity,
-    };
-
-    /// <summary>What exponents are relative to: the maximum, or 0 where there is none.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Base(float max) => max == float.NegativeInfinity ? 0f : max;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Fragment Exponentials(Fragment s, float log2, float base0, float base1) => new()
-    {
-        X = Arithmetic.Exp2(Arithmetic.Fma(s.X, log2, -base0)),
-        Y = Arithmetic.Exp2(Arithmetic.Fma(s.Y, log2, -base0)),
-        Z = Arithmetic.Exp2(Arithmetic.Fma(s.Z, log2, -base1)),
-        W = Arithmetic.Exp2(Arithmetic.Fma(s.W, log2, -base1)),
-    };
-
-    /// <summary>Puts the warps' results together and writes the block's partials.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Merge<H>(
-        int shared, int thread, int rows, int splits, float max0, float max1, float sum0, float sum1, Fragment[] o, long stats, long outputs)
-        where H : struct, IHead
-    {
-        // In shared memory: [4 warps, 16 rows] maximum and sum, then [4 warps, 16 rows] outputs, 8 floats more each than there are so that no two lanes meet in a bank.
-        int lane = thread & 31, warp = thread >> 5, row = lane >> 2, pitch = (H.Size + 8) * 4, parts = shared + (Warps * Rows * 8);
-        if ((lane & 3) == 0)
-        {
-            BlockMemory.Store(shared + (((warp * Rows) + row) * 8), max0);
-            BlockMemory.Store(shared + (((warp * Rows) + row) * 8) + 4, sum0);
-            BlockMemory.Store(shared + (((warp * Rows) + row + 8) * 8), max1);
-            BlockMemory.Store(shared + (((warp * Rows) + row + 8) * 8) + 4, sum1);
-        }
-        Group.Barrier();
-        Scale<H>(o, Arithmetic.Exp2(max0 - Base(RowMax(shared, row))), Arithmetic.Exp2(max1 - Base(RowMax(shared, row + 8))));
-        StoreFragments<H>(o, parts + (((warp * Rows) + row) * pitch) + ((lane & 3) * 8), 8 * pitch);
-        Group.Barrier();
-
-        if (thread < rows)
-        {
-            float max = RowMax(shared, thread), sum = 0f;
-            for (int w = 0; w < Warps; w++)
-            {
-                int part = shared + (((w * Rows) + thread) * 8);
-                sum = Arithmetic.Fma(BlockMemory.LoadFloat(part + 4), Arithmetic.Exp2(BlockMemory.LoadFloat(part) - Base(max)), sum);
-            }
-            GlobalMemory.StorePair(stats + ((long)thread * splits * 8), max, sum);
-        }
-        for (int c = thread; c < rows * (H.Size / 4); c += Threads)
-        {
-            int r = c / (H.Size / 4), d = c % (H.Size / 4) * 16;
-            Float4 sum = Float4.LoadShared(parts + (r * pitch) + d);
-            for (int w = 1; w < Warps; w++)
-            {
-                Float4 more = Float4.LoadShared(parts + (((w * Rows) + r) * pitch) + d);
-                sum.X += more.X;
-                sum.Y += more.Y;
-                sum.Z += more.Z;
-                sum.W += more.W;
-            }
-            sum.StoreGlobal(outputs + ((long)r * splits * H.Size * 4) + d);
-        }
-    }
-
-    /// <summary>The largest of a row's four maxima.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float RowMax(int shared, int row)
-    {
-        int at = shared + (row * 8);
-        return Arithmetic.Max(
-            Arithmetic.Max(BlockMemory.LoadFloat(at), BlockMemory.LoadFloat(at + (Rows * 8))),
-            Arithmetic.Max(BlockMemory.LoadFloat(at + (Rows * 16)), BlockMemory.LoadFloat(at + (Rows * 24))));
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void StoreFragments<H>(Fragment[] o, int target, int lower)
-        where H : struct, IHead
-    {
-        StoreFour(o, 0, target, lower);
-        StoreFour(o, 4, target, lower);
-        if (H.Size > 64)
-        {
-            StoreTwo(o, 8, target, lower);
-        }
-        if (H.Size > 80)
-        {
-            StoreTwo(o, 10, target, lower);
-        }
-        if (H.Size > 96)
-        {
-            StoreFour(o, 12, target, lower);
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void StoreFour(Fragment[] o, int at, int target, int lower)
-    {
-        StoreTwo(o, at, target, lower);
-        StoreTwo(o, at + 2, target, lower);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void StoreTwo(Fragment[] o, int at, int target, int lower)
-    {
-        StoreOne(o[at], target + (at * 32), lower);
-        StoreOne(o[at + 1], target + ((at + 1) * 32), lower);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void StoreOne(Fragment o, int target, int lower)
-    {
-        BlockMemory.Store(target, o.X);
-        BlockMemory.Store(target + 4, o.Y);
-        BlockMemory.Store(target + lower, o.Z);
-        BlockMemory.Store(target + lower + 4, o.W);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Scale<H>(Fragment[] o, float upper, float lower)
-        where H : struct, IHead
-    {
-        ScaleFour(o, 0, upper, lower);
-        ScaleFour(o, 4, upper, lower);
-        if (H.Size > 64)
-        {
-            ScaleTwo(o, 8, upper, lower);
-        }
-        if (H.Size > 80)
-        {
-            ScaleTwo(o, 10, upper, lower);
-        }
-        if (H.Size > 96)
-        {
-            ScaleFour(o, 12, upper, lower);
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void ScaleFour(Fragment[] o, int at, float upper, float lower)
-    {
-        ScaleTwo(o, at, upper, lower);
-        ScaleTwo(o, at + 2, upper, lower);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void ScaleTwo(Fragment[] o, int at, float upper, float lower)
-    {
-        o[at] = ScaleOne(o[at], upper, lower);
-        o[at + 1] = ScaleOne(o[at + 1], upper, lower);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Fragment ScaleOne(Fragment o, float upper, float lower) => new() { X = o.X * upper, Y = o.Y * upper, Z = o.Z * lower, W = o.W * lower };
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Clear<H>(Fragment[] o)
-        where H : struct, IHead
-    {
-        ClearFour(o, 0);
-        ClearFour(o, 4);
-        ClearFour(o, 8);
-        ClearFour(o, 12);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void ClearFour(Fragment[] o, int at)
-    {
-        o[at] = default;
-        o[at + 1] = default;
-        o[at + 2] = default;
-        o[at + 3] = default;
     }
 }

@@ -40,7 +40,7 @@ internal static class HeadScoresKernel
         int shared = BlockMemory.Start();
         int h = Grid.IdxX, b = Grid.IdxY, head = (b * heads) + h, thread = Group.IdxX;
         int first = GlobalMemory.LoadInt(spokenStart + (b * 4L)), end = GlobalMemory.LoadInt(spokenStart + (b * 4L) + 4);
-        float sink = headSink == 0 ? float.NegativeInfinity : GlobalMemory.LoadFloat(headSink + (h * 4L)) * Arithmetic.Log2E;
+        float sink = Softmax.Sink(headSink, h);
 
         float mass = 0f, meanBefore = 0f, meanAfter = 0f, maxBefore = 0f, maxAfter = 0f, counted = 0f;
         for (int u = first + thread; u < end; u += Threads)

@@ -24,9 +24,8 @@ namespace AttentionKernels.Kernels;
 /// </code>
 /// Values that a row does not see count 0 times: within the key length they must be finite.
 ///
-/// As <see cref="PrefillPlainKernel"/>, but a warp has one row fragment, and in the registers of the second one's output are the aligned keys' outputs. On a tile where no row of the
-/// warp has an aligned key, that half rests. On others, both halves are one product with two operands, so values are loaded once; a key that is not in a
-/// class has the exponential 0 there.
+/// As <see cref="PrefillPlainKernel"/>, but a warp has one row fragment, and in the registers of the second one's output are the outputs of aligned keys. On a tile where no row of the
+/// warp has an aligned key, nothing happens to them. On others the tile is taken twice, and the logit of a key is -inf where it is not in the class.
 /// </remarks>
 internal static class PrefillClassesKernel
 {
@@ -77,16 +76,15 @@ internal static class PrefillClassesKernel
 
         LogitOptions options = LogitOptions.Of(
             bias, (block.Batch * biasBatchStride) + (Grid.IdxY * biasHeadStride), biasTokenStride, queryLength, keyLength, scale, softcap);
-        int upperIndex = ClassRows.IndexOf(spokenIndex, block.Batch, row, queryLength);
-        int lowerIndex = ClassRows.IndexOf(spokenIndex, block.Batch, row + 8, queryLength);
-        ClassRows r = ClassRows.Of(upperIndex, lowerIndex, run, aligned, tiles);
-        boxed = spokenIndex == 0 ? 0 : boxed + ((long)block.Batch * tiles * 8);
+        ClassRows r = ClassRows.Of(
+            ClassRows.IndexOf(spokenIndex, block.Batch, row, queryLength), ClassRows.IndexOf(spokenIndex, block.Batch, row + 8, queryLength), run, tiles);
+        int boxedBits = spokenIndex == 0 ? -1 : block.Batch * tiles * 2;
 
         Fragment[] s = new Fragment[4], a = new Fragment[4], o = new Fragment[2 * Products<T, H>.OutputFragments];
         for (; first < end; first += Keys)
         {
-            int upperKeys = ClassRows.UpperKeys(r, first, lane), lowerKeys = ClassRows.LowerKeys(r, first, lane);
-            int boxedKeys = ClassRows.Word(boxed, first), ownKey = first + ((lane & 3) * 2);
+            int upperKeys = ClassRows.UpperKeys(r, aligned, first, lane), lowerKeys = ClassRows.LowerKeys(r, aligned, first, lane);
+            int boxedKeys = ClassRows.Word(boxed, boxedBits, first), ownKey = first + ((lane & 3) * 2);
             TilePipeline.Next<H>(ref pipeline, first, end);
             Products<T, H>.QueryKey(s, queryAddress, keyAddress + pipeline.Buffer, 1);
             LogitOptions.Apply<T>(s, 0, options, row, ownKey);
@@ -95,29 +93,17 @@ internal static class PrefillClassesKernel
                 LogitMask.Apply(s, 0, v, position, ownKey);
             }
 
-            bool isSplit = Lanes.Any(((upperKeys | lowerKeys) & 0x03030303) != 0);
-            if (isSplit)
+            int ownValues = valueAddress + pipeline.Buffer;
+            if (Lanes.Any(((upperKeys | lowerKeys) & 0x03030303) != 0))
             {
                 ClassRows.Split(s, 0, a, upperKeys, lowerKeys);
-                Softmax.Raise(a, 0, 1, ref r.Aligned, out float upperAligned, out float lowerAligned);
-                OutputRows<T, H>.Multiply(o, Products<T, H>.OutputFragments, upperAligned, lowerAligned);
+                Add<T, H>(a, o, Products<T, H>.OutputFragments, ref r.Aligned, ownValues, out _, out _);
             }
-            Softmax.Raise(s, 0, 1, ref r.Rest, out float upper, out float lower);
-            OutputRows<T, H>.Multiply(o, 0, upper, lower);
+            Add<T, H>(s, o, 0, ref r.Rest, ownValues, out float upper, out float lower);
             ClassRows.Rescale(ref r, upper, lower);
             if (boxedKeys != 0)
             {
                 ClassRows.AddBoxed(s, 0, boxedKeys >> ((lane & 3) * 2), ref r);
-            }
-            if (isSplit)
-            {
-                Add<T, H>(s, a, 0, o, ref r, valueAddress + pipeline.Buffer, true);
-                Add<T, H>(s, a, 2, o, ref r, Products<T, H>.Skip16(valueAddress + pipeline.Buffer), true);
-            }
-            else
-            {
-                Add<T, H>(s, a, 0, o, ref r, valueAddress + pipeline.Buffer, false);
-                Add<T, H>(s, a, 2, o, ref r, Products<T, H>.Skip16(valueAddress + pipeline.Buffer), false);
             }
         }
 
@@ -131,6 +117,7 @@ internal static class PrefillClassesKernel
         long indices = spokenIndex == 0 ? 0 : spokenIndex + ((((long)block.Batch * queryLength) + warpRow) * 4);
         OutputRows<T, H>.ToGlobal(ownRows, output, outputTokenStride * 2, Math.Min(queryLength - warpRow, WarpRows), indices, lane);
 
+        int upperIndex = ClassRows.IndexOf(spokenIndex, block.Batch, row, queryLength), lowerIndex = ClassRows.IndexOf(spokenIndex, block.Batch, row + 8, queryLength);
         SpokenStats upperStats = ClassRows.Upper(r), lowerStats = ClassRows.Lower(r);
         if (upperIndex >= 0)
         {
@@ -142,18 +129,16 @@ internal static class PrefillClassesKernel
         }
     }
 
-    // 16 keys: their exponentials and the products with their values.
+    // A tile's keys of one class: what was summed before becomes relative to the new maxima, then their exponentials and the product with their values.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Add<T, H>(Fragment[] s, Fragment[] a, int at, Fragment[] o, ref ClassRows r, int value, bool isSplit)
+    private static void Add<T, H>(Fragment[] s, Fragment[] o, int at, ref RowState r, int value, out float upper, out float lower)
         where T : struct, IElement
         where H : struct, IHead
     {
-        Int4 rest = Softmax.Exponentials<T>(s[at], s[at + 1], 1, ref r.Rest), aligned = default;
-        if (isSplit)
-        {
-            aligned = Softmax.Exponentials<T>(a[at], a[at + 1], 1, ref r.Aligned);
-        }
-        Products<T, H>.AddValues(o, rest, aligned, value, isSplit ? 2 : 1);
+        Softmax.Raise(s, 0, 1, ref r, out upper, out lower);
+        OutputRows<T, H>.Multiply(o, at, upper, lower);
+        Products<T, H>.AddValues(o, at, Softmax.Exponentials<T>(s[0], s[1], 1, ref r), value);
+        Products<T, H>.AddValues(o, at, Softmax.Exponentials<T>(s[2], s[3], 1, ref r), Products<T, H>.Skip16(value));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

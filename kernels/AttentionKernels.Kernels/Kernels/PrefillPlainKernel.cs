@@ -104,7 +104,7 @@ internal static class PrefillPlainKernel
     {
         Int4 p0 = Softmax.Exponentials<T>(s[at], s[at + 1], log2, ref r0);
         Int4 p1 = Softmax.Exponentials<T>(s[4 + at], s[4 + at + 1], log2, ref r1);
-        Products<T, H>.AddValues(o, p0, p1, value, 2);
+        Products<T, H>.AddValues(o, p0, p1, value);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

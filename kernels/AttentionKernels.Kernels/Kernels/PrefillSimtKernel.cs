@@ -25,7 +25,7 @@ namespace AttentionKernels.Kernels;
 ///      outputs      [H, U, 2, valueHeadSize] float32  aligned, rest; not normalised; 0 where a class saw no key
 /// </code>
 /// </remarks>
-internal static class PrefillSimtKernel
+internal static partial class PrefillSimtKernel
 {
     /// <summary>Threads of a block.</summary>
     public const int Threads = 256;
@@ -71,19 +71,17 @@ internal static class PrefillSimtKernel
         int firstRow = entry % rowBlocks * Rows, myRow = firstRow + (4 * y);
         int column = Grid.IdxZ * Columns;
 
-        // Device values are not checked by anyone before.
-        int keys = keyLengths == 0 ? keyLength : IntrinsicMath.Clamp(GlobalMemory.LoadInt(keyLengths + (b * 4L)), 0, keyLength);
-        int offset = queryOffsets == 0 ? keyLength - queryLength : GlobalMemory.LoadInt(queryOffsets + (b * 4L));
-        int reach = window == 0 ? int.MaxValue : IntrinsicMath.Min(window, 1 << 30);
-        int lastRow = IntrinsicMath.Min(firstRow + Rows, queryLength) - 1;
-        int begin = FirstKey(offset + firstRow, reach), end = EndKey(offset + lastRow, keys, causal);
+        Visibility v = Visibility.Of(b, keyLengths, queryOffsets, queryLength, keyLength, causal, window);
+        v.Keys = IntrinsicMath.Clamp(v.Keys, 0, keyLength); // a length on the device is checked by nobody before
+        int keys = v.Keys, lastRow = IntrinsicMath.Min(firstRow + Rows, queryLength) - 1;
+        int begin = Visibility.First(v, v.Offset + firstRow), end = Visibility.End(v, v.Offset + lastRow);
 
         int[] first = new int[4], last = new int[4], index = new int[4];
         long[] alignedRow = new long[4];
-        Prepare<TClasses>(0, myRow, b, queryLength, keys, offset, causal, reach, spokenIndex, run, aligned, tiles, first, last, index, alignedRow);
-        Prepare<TClasses>(1, myRow, b, queryLength, keys, offset, causal, reach, spokenIndex, run, aligned, tiles, first, last, index, alignedRow);
-        Prepare<TClasses>(2, myRow, b, queryLength, keys, offset, causal, reach, spokenIndex, run, aligned, tiles, first, last, index, alignedRow);
-        Prepare<TClasses>(3, myRow, b, queryLength, keys, offset, causal, reach, spokenIndex, run, aligned, tiles, first, last, index, alignedRow);
+        Prepare<TClasses>(0, myRow, b, queryLength, v, spokenIndex, run, aligned, tiles, first, last, index, alignedRow);
+        Prepare<TClasses>(1, myRow, b, queryLength, v, spokenIndex, run, aligned, tiles, first, last, index, alignedRow);
+        Prepare<TClasses>(2, myRow, b, queryLength, v, spokenIndex, run, aligned, tiles, first, last, index, alignedRow);
+        Prepare<TClasses>(3, myRow, b, queryLength, v, spokenIndex, run, aligned, tiles, first, last, index, alignedRow);
 
         float[] restMax = new float[4], restSum = new float[4], alignedMax = new float[4], alignedSum = new float[4], boxedMax = new float[4], boxedSum = new float[4];
         Fill(restMax, float.NegativeInfinity);
@@ -149,10 +147,10 @@ internal static class PrefillSimtKernel
             }
             else
             {
-                Softmax(s, 0, restMax, restSum, rest);
-                Softmax(s, 1, restMax, restSum, rest);
-                Softmax(s, 2, restMax, restSum, rest);
-                Softmax(s, 3, restMax, restSum, rest);
+                WholeSoftmax(s, 0, restMax, restSum, rest);
+                WholeSoftmax(s, 1, restMax, restSum, rest);
+                WholeSoftmax(s, 2, restMax, restSum, rest);
+                WholeSoftmax(s, 3, restMax, restSum, rest);
             }
             if (value == 0)
             {
@@ -179,13 +177,13 @@ internal static class PrefillSimtKernel
                 for (int n = thread >> 7; n < ValueKeys; n += 2)
                 {
                     int token = firstKey + half + n, c = thread & 127;
-                    float v = 0f;
+                    float element = 0f;
                     if (token < keys && c < columns)
                     {
-                        v = GlobalMemory.LoadElement<T>(valueHead + (((token * valueTokenStride) + c) * T.Bytes));
+                        element = GlobalMemory.LoadElement<T>(valueHead + (((token * valueTokenStride) + c) * T.Bytes));
                     }
-                    odd |= IntrinsicMath.Abs(v) < float.PositiveInfinity ? 0 : 1;
-                    BlockMemory.Store(shared + (((n * Columns) + c) * 4), v);
+                    odd |= IntrinsicMath.Abs(element) < float.PositiveInfinity ? 0 : 1;
+                    BlockMemory.Store(shared + (((n * Columns) + c) * 4), element);
                 }
                 if (Group.BarrierOr(odd != 0))
                 {
@@ -223,7 +221,7 @@ internal static class PrefillSimtKernel
         Reduce<TClasses>(1, restSum, alignedSum, boxedMax, boxedSum);
         Reduce<TClasses>(2, restSum, alignedSum, boxedMax, boxedSum);
         Reduce<TClasses>(3, restSum, alignedSum, boxedMax, boxedSum);
-        float sink = headSink == 0 ? float.NegativeInfinity : GlobalMemory.LoadFloat(headSink + (h * 4L)) * Arithmetic.Log2E;
+        float sink = Softmax.Sink(headSink, h);
         long outputRow = output + (((b * outputBatchStride) + (h * outputHeadStride) + (myRow * outputTokenStride) + column + (4 * x)) * T.Bytes);
         int left = columns - (4 * x); // in the first 64 columns; in the next 64 fewer
         if (myRow < queryLength)
@@ -280,22 +278,16 @@ internal static class PrefillSimtKernel
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static int FirstKey(int position, int reach) => reach == int.MaxValue ? 0 : IntrinsicMath.Max(0, position - reach + 1);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static int EndKey(int position, int keys, int causal) => causal != 0 ? IntrinsicMath.Min(keys, position + 1) : keys;
-
     /// <summary>What row i of mine sees, and who it is.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Prepare<TClasses>(
-        int i, int myRow, int b, int queryLength, int keys, int offset, int causal, int reach, long spokenIndex, long run, long aligned, int tiles,
+        int i, int myRow, int b, int queryLength, Visibility v, long spokenIndex, long run, long aligned, int tiles,
         int[] first, int[] last, int[] index, long[] alignedRow)
         where TClasses : struct, IRowClasses
     {
         int row = myRow + i;
-        first[i] = FirstKey(offset + row, reach);
-        last[i] = row < queryLength ? EndKey(offset + row, keys, causal) : 0;
+        first[i] = Visibility.First(v, v.Offset + row);
+        last[i] = row < queryLength ? Visibility.End(v, v.Offset + row) : 0;
         if (TClasses.AreSplit)
         {
             int u = -1;
@@ -322,331 +314,6 @@ internal static class PrefillSimtKernel
             bits = ((int)(GlobalMemory.LoadLong(alignedRow[i] + (tile * 8L)) >> (4 * x)) & 15) << (4 * i);
         }
         return bits;
-    }
-
-    /// <summary>Four elements, eight apart, of a token into columns of the transposed operand; 0 outside the tensor.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void LoadOperand<T>(long head, long tokenStride, int token, int tokens, int left, int target)
-        where T : struct, IElement
-    {
-        long address = head + (token * tokenStride * T.Bytes);
-        left = token < tokens ? left : 0;
-        float e0 = 0f, e1 = 0f, e2 = 0f, e3 = 0f;
-        if (left > 0)
-        {
-            e0 = GlobalMemory.LoadElement<T>(address);
-        }
-        if (left > 8)
-        {
-            e1 = GlobalMemory.LoadElement<T>(address + (8 * T.Bytes));
-        }
-        if (left > 16)
-        {
-            e2 = GlobalMemory.LoadElement<T>(address + (16 * T.Bytes));
-        }
-        if (left > 24)
-        {
-            e3 = GlobalMemory.LoadElement<T>(address + (24 * T.Bytes));
-        }
-        BlockMemory.Store(target, e0);
-        BlockMemory.Store(target + (8 * Pitch), e1);
-        BlockMemory.Store(target + (16 * Pitch), e2);
-        BlockMemory.Store(target + (24 * Pitch), e3);
-    }
-
-    /// <summary>s[row, key] += q[row] * k[key] for one element of the head.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void MultiplyKeys(float[] s, int queryAt, int keyAt)
-    {
-        Float4 q = Float4.LoadShared(queryAt), k = Float4.LoadShared(keyAt);
-        AddFour(s, 0, q.X, k);
-        AddFour(s, 4, q.Y, k);
-        AddFour(s, 8, q.Z, k);
-        AddFour(s, 12, q.W, k);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AddFour(float[] sums, int at, float factor, Float4 terms)
-    {
-        sums[at] = Arithmetic.Fma(factor, terms.X, sums[at]);
-        sums[at + 1] = Arithmetic.Fma(factor, terms.Y, sums[at + 1]);
-        sums[at + 2] = Arithmetic.Fma(factor, terms.Z, sums[at + 2]);
-        sums[at + 3] = Arithmetic.Fma(factor, terms.W, sums[at + 3]);
-    }
-
-    /// <summary>Row i: scale, soft-cap, bias, mask.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Logits<T>(float[] s, int i, float scale, float softcap, bool hasBias, long biasRow, int myKey, int[] first, int[] last)
-        where T : struct, IElement
-    {
-        Logit<T>(s, (4 * i) + 0, scale, softcap, hasBias, biasRow, myKey, first[i], last[i]);
-        Logit<T>(s, (4 * i) + 1, scale, softcap, hasBias, biasRow, myKey + 1, first[i], last[i]);
-        Logit<T>(s, (4 * i) + 2, scale, softcap, hasBias, biasRow, myKey + 2, first[i], last[i]);
-        Logit<T>(s, (4 * i) + 3, scale, softcap, hasBias, biasRow, myKey + 3, first[i], last[i]);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Logit<T>(float[] s, int at, float scale, float softcap, bool hasBias, long biasRow, int key, int first, int last)
-        where T : struct, IElement
-    {
-        float logit = s[at] * scale;
-        if (softcap > 0)
-        {
-            logit = SoftCap.Apply(logit, softcap);
-        }
-        bool isSeen = key >= first & key < last;
-        if (hasBias & isSeen)
-        {
-            float added = GlobalMemory.LoadElement<T>(biasRow + ((long)key * T.Bytes));
-            logit = added == float.NegativeInfinity ? added : logit + added;
-        }
-        s[at] = isSeen ? logit : float.NegativeInfinity;
-    }
-
-    /// <summary>Exponentials of row i in the place of its logits; scales what was summed before to the new maximum.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Softmax(float[] s, int i, float[] max, float[] sum, float[] outputs)
-    {
-        float largest = RowMax(Arithmetic.Max(Arithmetic.Max(s[4 * i], s[(4 * i) + 1]), Arithmetic.Max(s[(4 * i) + 2], s[(4 * i) + 3])));
-        float reference = Raise(max, sum, i, largest, outputs);
-        s[4 * i] = Weight(s[4 * i], reference);
-        s[(4 * i) + 1] = Weight(s[(4 * i) + 1], reference);
-        s[(4 * i) + 2] = Weight(s[(4 * i) + 2], reference);
-        s[(4 * i) + 3] = Weight(s[(4 * i) + 3], reference);
-        sum[i] += s[4 * i] + s[(4 * i) + 1] + (s[(4 * i) + 2] + s[(4 * i) + 3]);
-    }
-
-    /// <summary>As <see cref="Softmax"/>, aligned keys and the rest each with a maximum and a sum of their own. Bit n of the sets is key n of mine.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void SplitSoftmax(
-        float[] s, int i, int aligned, int boxed, float[] restMax, float[] restSum, float[] alignedMax, float[] alignedSum, float[] boxedMax, float[] boxedSum,
-        float[] rest, float[] raised)
-    {
-        float largest = Arithmetic.Max(
-            Arithmetic.Max(Among(s[4 * i], ~aligned, 1), Among(s[(4 * i) + 1], ~aligned, 2)),
-            Arithmetic.Max(Among(s[(4 * i) + 2], ~aligned, 4), Among(s[(4 * i) + 3], ~aligned, 8)));
-        float largestAligned = Arithmetic.Max(
-            Arithmetic.Max(Among(s[4 * i], aligned, 1), Among(s[(4 * i) + 1], aligned, 2)),
-            Arithmetic.Max(Among(s[(4 * i) + 2], aligned, 4), Among(s[(4 * i) + 3], aligned, 8)));
-        float largestBoxed = Arithmetic.Max(
-            Arithmetic.Max(Among(s[4 * i], boxed, 1), Among(s[(4 * i) + 1], boxed, 2)),
-            Arithmetic.Max(Among(s[(4 * i) + 2], boxed, 4), Among(s[(4 * i) + 3], boxed, 8)));
-        boxedMax[i] = Arithmetic.Max(boxedMax[i], largestBoxed * Arithmetic.Log2E);
-        float before = restMax[i];
-        float reference = Raise(restMax, restSum, i, RowMax(largest), rest);
-        boxedSum[i] *= Factor(before, restMax[i]);
-        float alignedReference = Raise(alignedMax, alignedSum, i, RowMax(largestAligned), raised);
-        SplitWeight(s, i, 0, aligned, boxed, reference, alignedReference, restSum, alignedSum, boxedSum);
-        SplitWeight(s, i, 1, aligned, boxed, reference, alignedReference, restSum, alignedSum, boxedSum);
-        SplitWeight(s, i, 2, aligned, boxed, reference, alignedReference, restSum, alignedSum, boxedSum);
-        SplitWeight(s, i, 3, aligned, boxed, reference, alignedReference, restSum, alignedSum, boxedSum);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void SplitWeight(
-        float[] s, int i, int n, int aligned, int boxed, float reference, float alignedReference, float[] restSum, float[] alignedSum, float[] boxedSum)
-    {
-        bool isAligned = ((aligned >> n) & 1) != 0, isBoxed = ((boxed >> n) & 1) != 0;
-        float weight = Weight(s[(4 * i) + n], isAligned ? alignedReference : reference);
-        s[(4 * i) + n] = weight;
-        restSum[i] += isAligned ? 0f : weight;
-        alignedSum[i] += isAligned ? weight : 0f;
-        boxedSum[i] += isBoxed & !isAligned ? weight : 0f;
-    }
-
-    /// <summary>s where the set has the bit, else -inf.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Among(float s, int set, int bit) => (set & bit) != 0 ? s : float.NegativeInfinity;
-
-    /// <summary>The largest of the 16 threads of a row.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float RowMax(float s)
-    {
-        s = Lanes.QuadMax(s);
-        s = Arithmetic.Max(s, Lanes.Xor(s, 4));
-        return Arithmetic.Max(s, Lanes.Xor(s, 8));
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float RowSum(float s)
-    {
-        s = Lanes.QuadSum(s);
-        s += Lanes.Xor(s, 4);
-        return s + Lanes.Xor(s, 8);
-    }
-
-    /// <summary>Takes a logit into the maximum of row i, scales sum and outputs to it, and returns what exponents are relative to: the maximum, or 0 where there is none.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Raise(float[] max, float[] sum, int i, float logit, float[] outputs)
-    {
-        float before = max[i], now = Arithmetic.Max(before, logit * Arithmetic.Log2E), factor = Factor(before, now);
-        max[i] = now;
-        sum[i] *= factor;
-        Scale(outputs, 8 * i, factor);
-        Scale(outputs, (8 * i) + 4, factor);
-        return now == float.NegativeInfinity ? 0f : now;
-    }
-
-    /// <summary>2^(before - now), 1 where both are -inf.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Factor(float before, float now) => now == float.NegativeInfinity ? 1f : Arithmetic.Exp2(before - now);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Scale(float[] values, int at, float factor)
-    {
-        values[at] *= factor;
-        values[at + 1] *= factor;
-        values[at + 2] *= factor;
-        values[at + 3] *= factor;
-    }
-
-    /// <summary>e^logit relative to a maximum; the product is exact before the sum, so logits of thousands lose nothing. -0 for a key that the row does not see.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Weight(float logit, float reference) =>
-        logit == float.NegativeInfinity ? Hidden : Arithmetic.Exp2(Arithmetic.Fma(logit, Arithmetic.Log2E, -reference));
-
-    private static float Hidden
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => Interop.IntAsFloat(0x80000000u);
-    }
-
-    /// <summary>The weights of my rows and keys, transposed: [key][row]. Bit 4i + n of the set: those of row i and key n; the others are as of keys that are not seen.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void StoreWeights(float[] s, int set, int weights, int x, int y)
-    {
-        int target = weights + (4 * x * Pitch) + (16 * y);
-        StoreKey(s, 0, set, target);
-        StoreKey(s, 1, set, target + Pitch);
-        StoreKey(s, 2, set, target + (2 * Pitch));
-        StoreKey(s, 3, set, target + (3 * Pitch));
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void StoreKey(float[] s, int n, int set, int target) => new Float4
-    {
-        X = (set & (1 << n)) != 0 ? s[n] : Hidden,
-        Y = (set & (16 << n)) != 0 ? s[4 + n] : Hidden,
-        Z = (set & (256 << n)) != 0 ? s[8 + n] : Hidden,
-        W = (set & (4096 << n)) != 0 ? s[12 + n] : Hidden,
-    }.StoreShared(target);
-
-    /// <summary>outputs[row, column] += weight[row] * v[column] for one key.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void MultiplyValues(float[] outputs, int weightsAt, int valuesAt)
-    {
-        Float4 w = Float4.LoadShared(weightsAt), v = Float4.LoadShared(valuesAt), u = Float4.LoadShared(valuesAt + 256);
-        AddFour(outputs, 0, w.X, v);
-        AddFour(outputs, 4, w.X, u);
-        AddFour(outputs, 8, w.Y, v);
-        AddFour(outputs, 12, w.Y, u);
-        AddFour(outputs, 16, w.Z, v);
-        AddFour(outputs, 20, w.Z, u);
-        AddFour(outputs, 24, w.W, v);
-        AddFour(outputs, 28, w.W, u);
-    }
-
-    /// <summary>As <see cref="MultiplyValues"/>, for values of which some are NaN or infinite.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void MultiplySeenValues(float[] outputs, int weightsAt, int valuesAt)
-    {
-        Float4 w = Float4.LoadShared(weightsAt), v = Float4.LoadShared(valuesAt), u = Float4.LoadShared(valuesAt + 256);
-        AddSeen(outputs, 0, w.X, v, u);
-        AddSeen(outputs, 8, w.Y, v, u);
-        AddSeen(outputs, 16, w.Z, v, u);
-        AddSeen(outputs, 24, w.W, v, u);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AddSeen(float[] outputs, int at, float weight, Float4 v, Float4 u)
-    {
-        if (Interop.FloatAsInt(weight) != 0x80000000u)
-        {
-            AddFour(outputs, at, weight, v);
-            AddFour(outputs, at + 4, weight, u);
-        }
-    }
-
-    /// <summary>Adds up what the 16 threads of row i have.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Reduce<TClasses>(int i, float[] restSum, float[] alignedSum, float[] boxedMax, float[] boxedSum)
-        where TClasses : struct, IRowClasses
-    {
-        restSum[i] = RowSum(restSum[i]);
-        if (TClasses.AreSplit)
-        {
-            alignedSum[i] = RowSum(alignedSum[i]);
-            boxedMax[i] = RowMax(boxedMax[i]);
-            boxedSum[i] = RowSum(boxedSum[i]);
-        }
-    }
-
-    /// <summary>Finishes row i.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Write<T>(int i, bool isWanted, float[] max, float[] sum, float[] outputs, float sink, long target, int columns)
-        where T : struct, IElement
-    {
-        float largest = Arithmetic.Max(max[i], sink);
-        float scale = sum[i] == 0 ? 0f : Arithmetic.Exp2(max[i] - largest);
-        float total = sum[i] * scale;
-        total += sink == float.NegativeInfinity ? 0f : Arithmetic.Exp2(sink - largest);
-        scale = sum[i] == 0 ? 0f : scale * Arithmetic.Reciprocal(total);
-        if (isWanted)
-        {
-            Scale(outputs, 8 * i, scale);
-            Scale(outputs, (8 * i) + 4, scale);
-            StoreColumns<T>(outputs, 8 * i, target, columns);
-            StoreColumns<T>(outputs, (8 * i) + 4, target + (64 * T.Bytes), columns - 64);
-        }
-    }
-
-    /// <summary>Leaves row i, which is in U, to the gate and the epilogue.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Leave(
-        int i, bool isFirst, bool isWanted, float[] restMax, float[] restSum, float[] alignedMax, float[] alignedSum, float[] boxedMax, float[] boxedSum,
-        float[] rest, float[] raised, long stats, long target, int valueHeadSize, int columns)
-    {
-        if (isFirst)
-        {
-            new SpokenStats
-            {
-                MaxAligned = alignedMax[i],
-                SumAligned = alignedSum[i],
-                MaxRest = restMax[i],
-                SumRest = restSum[i],
-                SumBoxed = boxedSum[i],
-                MaxBoxed = boxedMax[i],
-            }.Store(stats);
-        }
-        if (isWanted)
-        {
-            StoreColumns<Float32>(raised, 8 * i, target, columns);
-            StoreColumns<Float32>(raised, (8 * i) + 4, target + 256, columns - 64);
-            StoreColumns<Float32>(rest, 8 * i, target + (valueHeadSize * 4L), columns);
-            StoreColumns<Float32>(rest, (8 * i) + 4, target + (valueHeadSize * 4L) + 256, columns - 64);
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void StoreColumns<T>(float[] values, int at, long target, int columns)
-        where T : struct, IElement
-    {
-        if (columns > 0)
-        {
-            GlobalMemory.StoreElement<T>(target, values[at]);
-        }
-        if (columns > 1)
-        {
-            GlobalMemory.StoreElement<T>(target + T.Bytes, values[at + 1]);
-        }
-        if (columns > 2)
-        {
-            GlobalMemory.StoreElement<T>(target + (2 * T.Bytes), values[at + 2]);
-        }
-        if (columns > 3)
-        {
-            GlobalMemory.StoreElement<T>(target + (3 * T.Bytes), values[at + 3]);
-        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -66,15 +66,15 @@ internal static class ScoresOnlyKernel
             bias, (block.Batch * biasBatchStride) + (Grid.IdxY * biasHeadStride), biasTokenStride, queryLength, keyLength, scale, softcap);
         int index0 = ClassRows.IndexOf(spokenIndex, block.Batch, row, queryLength), index1 = ClassRows.IndexOf(spokenIndex, block.Batch, row + 8, queryLength);
         int index2 = ClassRows.IndexOf(spokenIndex, block.Batch, row + 16, queryLength), index3 = ClassRows.IndexOf(spokenIndex, block.Batch, row + 24, queryLength);
-        ClassRows r0 = ClassRows.Of(index0, index1, run, aligned, tiles), r1 = ClassRows.Of(index2, index3, run, aligned, tiles);
-        boxed += (long)block.Batch * tiles * 8;
+        ClassRows r0 = ClassRows.Of(index0, index1, run, tiles), r1 = ClassRows.Of(index2, index3, run, tiles);
+        int boxedBits = block.Batch * tiles * 2;
 
         Fragment[] s = new Fragment[2 * Products<T, H>.LogitFragments], a = new Fragment[2 * Products<T, H>.LogitFragments];
         for (; first < end; first += Keys)
         {
-            int upper0 = ClassRows.UpperKeys(r0, first, lane), lower0 = ClassRows.LowerKeys(r0, first, lane);
-            int upper1 = ClassRows.UpperKeys(r1, first, lane), lower1 = ClassRows.LowerKeys(r1, first, lane);
-            int boxedKeys = ClassRows.Word(boxed, first), ownBoxed = boxedKeys >> ((lane & 3) * 2);
+            int upper0 = ClassRows.UpperKeys(r0, aligned, first, lane), lower0 = ClassRows.LowerKeys(r0, aligned, first, lane);
+            int upper1 = ClassRows.UpperKeys(r1, aligned, first, lane), lower1 = ClassRows.LowerKeys(r1, aligned, first, lane);
+            int boxedKeys = ClassRows.Word(boxed, boxedBits, first), ownBoxed = boxedKeys >> ((lane & 3) * 2);
             TilePipeline.Next<H>(ref pipeline, first, end);
             Products<T, H>.QueryKey(s, queryAddress, keyAddress + pipeline.Buffer, 2);
             int ownKey = first + ((lane & 3) * 2);

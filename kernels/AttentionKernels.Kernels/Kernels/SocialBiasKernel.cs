@@ -41,7 +41,7 @@ internal static class SocialBiasKernel
             b++;
         }
         long row = ((long)h * spoken) + u;
-        float sink = headSink == 0 ? float.NegativeInfinity : GlobalMemory.LoadFloat(headSink + (h * 4L)) * Arithmetic.Log2E;
+        float sink = Softmax.Sink(headSink, h);
         bool active = GlobalMemory.LoadFloat(gates + ((((long)b * heads) + h) * 4)) > lambda;
         SpokenStats partials = SpokenStats.Load(stats + (row * SpokenStats.Bytes));
         SpokenWeights weights = SpokenWeights.Of(partials, sink, active ? alpha : 0f, clampNegative);

@@ -36,14 +36,25 @@ public sealed unsafe class AppendKeyValueKernelTests
     public void Positions_May_Be_Given_And_Never_Leave_The_Caches() =>
         Check(new Setup(ElementType.Float32, 12, 12, 4, false)
         {
-            NewKeys = 2, PastLength = 7, KeyLength = 9, PresentLength = 9, Valid = [9, 4], PositionIds = [3, 29, -5, 1L << 40],
+            NewKeys = 2,
+            PastLength = 7,
+            KeyLength = 9,
+            PresentLength = 9,
+            Valid = [9, 4],
+            PositionIds = [3, 29, -5, 1L << 40],
         });
 
     [Fact]
     public void Lengths_Outside_The_Buffer_Are_Cut() =>
         Check(new Setup(ElementType.Float32, 4, 4, 0, false)
         {
-            NewKeys = 2, PastLength = 6, KeyLength = 6, PresentLength = 6, Valid = [6, 2], Lengths = [int.MaxValue - 1, -7], Shared = true,
+            NewKeys = 2,
+            PastLength = 6,
+            KeyLength = 6,
+            PresentLength = 6,
+            Valid = [6, 2],
+            Lengths = [int.MaxValue - 1, -7],
+            Shared = true,
         });
 
     private static void Check(Setup s)

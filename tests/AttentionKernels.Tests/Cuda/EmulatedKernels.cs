@@ -14,6 +14,9 @@ internal sealed unsafe class EmulatedKernels : IDisposable
 
     private static readonly ConcurrentDictionary<string, PtxModule> Modules = [];
 
+    /// <summary>Approximate instructions err as far as a device may.</summary>
+    private static readonly PtxOptions Device = new() { ApproximationSeed = 1 };
+
     private readonly GlobalMemory _memory = new();
     private readonly List<(string Name, GuardedBuffer Buffer)> _buffers = [];
 
@@ -72,7 +75,7 @@ internal sealed unsafe class EmulatedKernels : IDisposable
         }
         Assert.True(values.Count == 0, $"{kernel} has no parameter {string.Join(", ", values.Keys)}");
         Counts = PtxLaunch.Run(
-            module, kernel, grid, entry.GetProperty("threads").GetInt32(), entry.GetProperty("dynamicSharedBytes").GetInt32(), buffer, _memory);
+            module, kernel, grid, entry.GetProperty("threads").GetInt32(), entry.GetProperty("dynamicSharedBytes").GetInt32(), buffer, _memory, Device);
         foreach ((string name, GuardedBuffer memory) in _buffers)
         {
             memory.CheckMargins(name, kernel);

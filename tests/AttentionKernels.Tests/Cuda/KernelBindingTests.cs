@@ -54,8 +54,8 @@ public sealed class KernelBindingTests
     [Fact]
     public void A_File_That_Is_No_Manifest_Is_Refused()
     {
-        Assert.StartsWith("manifest.json is not a manifest: ", Assert.Throws<InvalidDataException>(() => KernelManifest.Parse("[]"u8)).Message, StringComparison.Ordinal);
-        Assert.StartsWith("manifest.json is not a manifest: ", Assert.Throws<InvalidDataException>(() => KernelManifest.Parse("{}"u8)).Message, StringComparison.Ordinal);
+        Assert.StartsWith("manifest.json is not a manifest: ", Assert.Throws<InvalidDataException>(() => KernelManifest.Parse("[]"u8.ToArray())).Message, StringComparison.Ordinal);
+        Assert.StartsWith("manifest.json is not a manifest: ", Assert.Throws<InvalidDataException>(() => KernelManifest.Parse("{}"u8.ToArray())).Message, StringComparison.Ordinal);
     }
 
     private static void Refused(Action<JsonObject> change, string message)

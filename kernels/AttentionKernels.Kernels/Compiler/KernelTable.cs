@@ -21,12 +21,27 @@ internal static class KernelTable
                Method = Method(typeof(PrefillPlainKernel), element.Type, head.Type),
                ElementType = element.Name,
                HeadSize = head.Size,
-               Threads = 128,
+               Threads = PrefillPlainKernel.Threads,
                MinBlocks = 2,
-               MaxRegisters = 255,
                DynamicSharedBytes = PrefillPlainKernel.SharedBytes(head.Size),
                Rows = PrefillPlainKernel.Rows,
-               Keys = 32,
+               Keys = PrefillPlainKernel.Keys,
+               MaxRegisters = 255,
+           },
+        .. from element in Elements.Take(2)
+           from head in Heads
+           select new KernelConfiguration
+           {
+               Kernel = "PrefillClasses",
+               Method = Method(typeof(PrefillClassesKernel), element.Type, head.Type),
+               ElementType = element.Name,
+               HeadSize = head.Size,
+               Threads = PrefillClassesKernel.Threads,
+               MinBlocks = 2,
+               DynamicSharedBytes = PrefillClassesKernel.SharedBytes(head.Size),
+               Rows = PrefillClassesKernel.Rows,
+               Keys = PrefillClassesKernel.Keys,
+               MaxRegisters = 255,
            },
         .. from element in Elements
            select new KernelConfiguration

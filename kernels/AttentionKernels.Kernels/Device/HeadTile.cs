@@ -30,6 +30,20 @@ internal static class HeadTile<H>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static long From(long global, long stride) => global + ((Group.IdxX >> 3) * stride) + ((Group.IdxX & 7) * 16);
 
+    /// <summary>Starts to copy 64 query rows.</summary>
+    /// <param name="shared">Where they go.</param>
+    /// <param name="query">Address of row 0.</param>
+    /// <param name="stride">Elements from one row in global memory to the next.</param>
+    /// <param name="first">First row.</param>
+    /// <param name="end">End of the rows that exist; those from there on become 0.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void CopyQuery(int shared, long query, long stride, int first, int end)
+    {
+        long from = From(query + (first * stride * 2), stride * 2);
+        Copy(To(shared), from, stride * 2, end - first);
+        Copy(To(shared) + Bytes, from + (Rows * stride * 2), stride * 2, end - first - Rows);
+    }
+
     /// <summary>Starts to copy 32 rows. All threads of the block take part, each with its own <paramref name="to"/> and <paramref name="from"/>.</summary>
     /// <param name="to"><see cref="To"/> of where the rows go.</param>
     /// <param name="from"><see cref="From"/> of the first row.</param>

@@ -59,6 +59,14 @@ internal static class Lanes
         return Arithmetic.Max(x, Xor(x, 16));
     }
 
+    /// <summary>Whether the condition holds in any lane; the same in all of them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool Any(bool condition)
+    {
+        CudaAsm.Emit("vote.sync.ballot.b32 %0, %1, -1;", out int lanes, condition);
+        return lanes != 0;
+    }
+
     /// <summary>Waits for all lanes; shared memory that they wrote before is visible after.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Synchronise() => CudaAsm.Emit("bar.warp.sync -1;");

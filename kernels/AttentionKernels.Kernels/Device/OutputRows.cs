@@ -54,33 +54,77 @@ internal static class OutputRows<T, H>
     /// <param name="global">Address of that row in the output.</param>
     /// <param name="stride">Bytes from one row of the output to the next.</param>
     /// <param name="rows">Rows of the warp that exist.</param>
+    /// <param name="spoken">Address of an int32 for each of them: a row with 0 or more is in U and is left out; 0: none is.</param>
     /// <param name="lane">Number of the lane.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void ToGlobal(int shared, long global, long stride, int rows, int lane)
+    public static void ToGlobal(int shared, long global, long stride, int rows, long spoken, int lane)
     {
         Lanes.Synchronise();
         // As many lanes for a row as it has chunks of 16 bytes, or 8 lanes and then again for what is left.
-        Columns(shared, global, stride, rows, lane >> 3, 4, (lane & 7) * 16);
+        Columns(shared, global, stride, rows, spoken, lane >> 3, 4, (lane & 7) * 16);
         if (H.Size == 128)
         {
-            Columns(shared, global, stride, rows, lane >> 3, 4, 128 + ((lane & 7) * 16));
+            Columns(shared, global, stride, rows, spoken, lane >> 3, 4, 128 + ((lane & 7) * 16));
         }
         if (H.Size == 96)
         {
-            Columns(shared, global, stride, rows, lane >> 2, 8, 128 + ((lane & 3) * 16));
+            Columns(shared, global, stride, rows, spoken, lane >> 2, 8, 128 + ((lane & 3) * 16));
         }
         if (H.Size == 80)
         {
-            Columns(shared, global, stride, rows, lane >> 1, 16, 128 + ((lane & 1) * 16));
+            Columns(shared, global, stride, rows, spoken, lane >> 1, 16, 128 + ((lane & 1) * 16));
+        }
+    }
+
+    /// <summary>Writes one row of a row fragment as float32.</summary>
+    /// <param name="o">Fragments.</param>
+    /// <param name="at">First fragment of the row fragment.</param>
+    /// <param name="isUpper">Which of the lane's two rows.</param>
+    /// <param name="global">Address of the row, 8-byte aligned.</param>
+    /// <param name="lane">Number of the lane.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void ToFloats(Fragment[] o, int at, bool isUpper, long global, int lane)
+    {
+        global += (lane & 3) * 8;
+        ToFloats4(o, at, isUpper, global);
+        ToFloats4(o, at + 4, isUpper, global + 128);
+        if (H.Size > 64)
+        {
+            ToFloats2(o, at + 8, isUpper, global + 256);
+        }
+        if (H.Size > 80)
+        {
+            ToFloats2(o, at + 10, isUpper, global + 320);
+        }
+        if (H.Size > 96)
+        {
+            ToFloats4(o, at + 12, isUpper, global + 384);
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Columns(int shared, long global, long stride, int rows, int first, int step, int column)
+    private static void ToFloats4(Fragment[] o, int at, bool isUpper, long global)
+    {
+        ToFloats2(o, at, isUpper, global);
+        ToFloats2(o, at + 2, isUpper, global + 64);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void ToFloats2(Fragment[] o, int at, bool isUpper, long global)
+    {
+        GlobalMemory.StorePair(global, isUpper ? o[at].X : o[at].Z, isUpper ? o[at].Y : o[at].W);
+        GlobalMemory.StorePair(global + 32, isUpper ? o[at + 1].X : o[at + 1].Z, isUpper ? o[at + 1].Y : o[at + 1].W);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Columns(int shared, long global, long stride, int rows, long spoken, int first, int step, int column)
     {
         for (int row = first; row < rows; row += step)
         {
-            GlobalMemory.StoreVector(global + (row * stride) + column, BlockMemory.LoadVector(shared + (row * HeadTile<H>.Pitch) + column));
+            if (spoken == 0 || GlobalMemory.LoadInt(spoken + (row * 4L)) < 0)
+            {
+                GlobalMemory.StoreVector(global + (row * stride) + column, BlockMemory.LoadVector(shared + (row * HeadTile<H>.Pitch) + column));
+            }
         }
     }
 

@@ -13,25 +13,23 @@ internal struct RowBlock
     public int FirstRow;
 
     /// <summary>Of this block of threads.</summary>
-    /// <param name="blocks">Address of int32 [grid.x], each batch element * row blocks + row block; 0: all of them, the last rows, which see most keys under a causal mask, first.</param>
-    /// <param name="batch">Batch elements.</param>
-    /// <param name="queryLength">Rows of a batch element.</param>
+    /// <param name="blocks">Address of int32 [grid.x], each batch element * row blocks + row block; 0: all of them, late rows, which see most keys under a causal mask, first.</param>
+    /// <param name="rowBlocks">Row blocks of a batch element.</param>
     /// <param name="rows">Rows of a block.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static RowBlock Of(long blocks, int batch, int queryLength, int rows)
+    public static RowBlock Of(long blocks, int rowBlocks, int rows)
     {
-        int rowBlocks = (queryLength + rows - 1) / rows, index = Grid.IdxX;
         RowBlock block = default;
         if (blocks != 0)
         {
-            index = GlobalMemory.LoadInt(blocks + (index * 4L));
+            int index = GlobalMemory.LoadInt(blocks + (Grid.IdxX * 4L));
             block.Batch = index / rowBlocks;
             block.FirstRow = (index - (block.Batch * rowBlocks)) * rows;
         }
         else
         {
-            int fromEnd = index / batch;
-            block.Batch = index - (fromEnd * batch);
+            int batch = Grid.DimX / rowBlocks, fromEnd = Grid.IdxX / batch;
+            block.Batch = Grid.IdxX - (fromEnd * batch);
             block.FirstRow = (rowBlocks - 1 - fromEnd) * rows;
         }
         return block;

@@ -52,6 +52,10 @@ internal static class Softmax
         };
     }
 
+    /// <summary>The exponential of one logit, relative to its row's maximum.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Exponential(float s, float log2, float maximum) => Exp2(s, log2, Base(maximum));
+
     /// <summary>Logit of the head's sink in base-2 units; -inf where there is none.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sink(long headSink, int head)

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using ILGPU;
 
 namespace AttentionKernels.Kernels.Device;
 
@@ -20,7 +21,7 @@ internal struct Visibility
     /// <summary>A row sees keys that lie less than this after its position.</summary>
     public int After;
 
-    /// <summary>Of batch element <paramref name="b"/>. Lengths and offsets are in device memory, so that a captured graph follows them; address 0: all keys, and rows at their end.</summary>
+    /// <summary>Of batch element <paramref name="b"/>. Lengths and offsets are in device memory, so that a captured graph follows them, and nobody checked them before; address 0: all keys, and rows at their end.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Visibility Of(int b, long keyLengths, long queryOffsets, int queryLength, int keyLength, int causal, int window)
     {
@@ -33,11 +34,11 @@ internal struct Visibility
         };
         if (keyLengths != 0)
         {
-            v.Keys = GlobalMemory.LoadInt(keyLengths + (b * 4L));
+            v.Keys = IntrinsicMath.Clamp(GlobalMemory.LoadInt(keyLengths + (b * 4L)), 0, keyLength);
         }
         if (queryOffsets != 0)
         {
-            v.Offset = GlobalMemory.LoadInt(queryOffsets + (b * 4L));
+            v.Offset = IntrinsicMath.Clamp(GlobalMemory.LoadInt(queryOffsets + (b * 4L)), -Unlimited, Unlimited);
         }
         return v;
     }

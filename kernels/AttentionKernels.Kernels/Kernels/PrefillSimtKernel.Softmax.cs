@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using AttentionKernels.Kernels.Device;
 using ILGPU;
+using ILGPU.Runtime.Cuda;
 
 namespace AttentionKernels.Kernels;
 
@@ -83,7 +84,7 @@ internal static partial class PrefillSimtKernel
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static float Raise(float[] max, float[] sum, int i, float logit, float[] outputs)
     {
-        float before = max[i], now = Arithmetic.Max(before, logit * Arithmetic.Log2E), factor = Factor(before, now);
+        float before = max[i], now = Arithmetic.Max(before, Product(logit, Arithmetic.Log2E)), factor = Factor(before, now);
         max[i] = now;
         sum[i] *= factor;
         Scale(outputs, 8 * i, factor);
@@ -104,10 +105,24 @@ internal static partial class PrefillSimtKernel
         values[at + 3] *= factor;
     }
 
-    /// <summary>e^logit relative to a maximum; the product is exact before the sum, so logits of thousands lose nothing. -0 for a key that the row does not see.</summary>
+    /// <summary>
+    /// e^logit relative to a maximum, which is a logit * log2(e), rounded. -0 for a key that the row does not see. With the product not rounded logits of thousands lose nothing; where half a
+    /// unit in the maximum's last place is itself a large exponent (a bias of -1e30, say), only products rounded alike have the right difference.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Weight(float logit, float reference) =>
-        logit == float.NegativeInfinity ? Hidden : Arithmetic.Exp2(Arithmetic.Fma(logit, Arithmetic.Log2E, -reference));
+    private static float Weight(float logit, float reference)
+    {
+        float exponent = IntrinsicMath.Abs(reference) < 1e7f ? Arithmetic.Fma(logit, Arithmetic.Log2E, -reference) : Product(logit, Arithmetic.Log2E) - reference;
+        return logit == float.NegativeInfinity ? Hidden : Arithmetic.Exp2(exponent);
+    }
+
+    /// <summary>x * y, rounded: never part of a fused multiply-add.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float Product(float x, float y)
+    {
+        CudaAsm.Emit("mul.rn.f32 %0, %1, %2;", out float product, x, y);
+        return product;
+    }
 
     private static float Hidden
     {

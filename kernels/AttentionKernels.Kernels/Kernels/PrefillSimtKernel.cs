@@ -66,13 +66,12 @@ internal static partial class PrefillSimtKernel
     {
         int shared = BlockMemory.Start(), weights = shared + OperandBytes, alignedWeights = weights + WeightBytes;
         int thread = Group.IdxX, x = thread & 15, y = thread >> 4;
-        int entry = blocks == 0 ? Grid.IdxX : GlobalMemory.LoadInt(blocks + (Grid.IdxX * 4L));
-        int b = entry / rowBlocks, h = Grid.IdxY, kvHead = h / (heads / kvHeads);
-        int firstRow = entry % rowBlocks * Rows, myRow = firstRow + (4 * y);
+        RowBlock block = RowBlock.Of(blocks, rowBlocks, Rows);
+        int b = block.Batch, h = Grid.IdxY, kvHead = h / (heads / kvHeads);
+        int firstRow = block.FirstRow, myRow = firstRow + (4 * y);
         int column = Grid.IdxZ * Columns;
 
         Visibility v = Visibility.Of(b, keyLengths, queryOffsets, queryLength, keyLength, causal, window);
-        v.Keys = IntrinsicMath.Clamp(v.Keys, 0, keyLength); // a length on the device is checked by nobody before
         int keys = v.Keys, lastRow = IntrinsicMath.Min(firstRow + Rows, queryLength) - 1;
         int begin = Visibility.First(v, v.Offset + firstRow), end = Visibility.End(v, v.Offset + lastRow);
 

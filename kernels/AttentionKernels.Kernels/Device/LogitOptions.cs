@@ -1,0 +1,112 @@
+using System.Runtime.CompilerServices;
+
+namespace AttentionKernels.Kernels.Device;
+
+/// <summary>Soft-cap and dense bias: the slow extras of a tile's logits. Logits leave in base-2 units.</summary>
+internal struct LogitOptions
+{
+    /// <summary>Factor of the products.</summary>
+    public float Scale;
+
+    /// <summary>Soft-cap; 0: none.</summary>
+    public float Softcap;
+
+    /// <summary>Address of the head's bias for row 0, key 0; 0: none.</summary>
+    public long Bias;
+
+    /// <summary>Bytes from one row of the bias to the next.</summary>
+    public long BiasRow;
+
+    /// <summary>Rows of the bias.</summary>
+    public int Rows;
+
+    /// <summary>Keys of the bias.</summary>
+    public int Keys;
+
+    /// <summary>s * scale, capped, plus bias; times log2(e). Parameters as those of <see cref="LogitMask"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Apply<T>(Fragment[] s, int at, LogitOptions options, int row, int key)
+        where T : struct, IElement
+    {
+        if (options.Softcap > 0)
+        {
+            Cap(s, at, options.Scale, options.Softcap);
+        }
+        else
+        {
+            float factor = options.Scale * Arithmetic.Log2E;
+            Multiply(s, at, factor);
+        }
+        if (options.Bias != 0)
+        {
+            // Rows and keys beyond the bias take what its last ones have: nobody sees them.
+            int last = options.Rows - 1, lower = row + 8;
+            row = row < last ? row : last;
+            lower = lower < last ? lower : last;
+            long upperBias = options.Bias + (row * options.BiasRow), lowerBias = options.Bias + (lower * options.BiasRow);
+            AddBias<T>(s, at, upperBias, lowerBias, key, options.Keys - 1);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Cap(Fragment[] s, int at, float scale, float softcap)
+    {
+        Cap(ref s[at], scale, softcap);
+        Cap(ref s[at + 1], scale, softcap);
+        Cap(ref s[at + 2], scale, softcap);
+        Cap(ref s[at + 3], scale, softcap);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Cap(ref Fragment s, float scale, float softcap)
+    {
+        s.X = SoftCap.Apply(s.X * scale, softcap) * Arithmetic.Log2E;
+        s.Y = SoftCap.Apply(s.Y * scale, softcap) * Arithmetic.Log2E;
+        s.Z = SoftCap.Apply(s.Z * scale, softcap) * Arithmetic.Log2E;
+        s.W = SoftCap.Apply(s.W * scale, softcap) * Arithmetic.Log2E;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Multiply(Fragment[] s, int at, float factor)
+    {
+        Multiply(ref s[at], factor);
+        Multiply(ref s[at + 1], factor);
+        Multiply(ref s[at + 2], factor);
+        Multiply(ref s[at + 3], factor);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Multiply(ref Fragment s, float factor)
+    {
+        s.X *= factor;
+        s.Y *= factor;
+        s.Z *= factor;
+        s.W *= factor;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddBias<B>(Fragment[] s, int at, long upper, long lower, int key, int last)
+        where B : struct, IElement
+    {
+        AddBias<B>(ref s[at], upper, lower, key, last);
+        AddBias<B>(ref s[at + 1], upper, lower, key + 8, last);
+        AddBias<B>(ref s[at + 2], upper, lower, key + 16, last);
+        AddBias<B>(ref s[at + 3], upper, lower, key + 24, last);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddBias<B>(ref Fragment s, long upper, long lower, int key, int last)
+        where B : struct, IElement
+    {
+        long first = (long)(key < last ? key : last) * B.Bytes, second = (long)(key + 1 < last ? key + 1 : last) * B.Bytes;
+        s.X = Sum(s.X, GlobalMemory.LoadElement<B>(upper + first));
+        s.Y = Sum(s.Y, GlobalMemory.LoadElement<B>(upper + second));
+        s.Z = Sum(s.Z, GlobalMemory.LoadElement<B>(lower + first));
+        s.W = Sum(s.W, GlobalMemory.LoadElement<B>(lower + second));
+    }
+
+    // A bias of -inf hides the key whatever its logit is. The lowest finite float, which hides by convention, too, must stay finite in base-2 units.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float Sum(float s, float bias) => Arithmetic.Select(
+        bias == float.NegativeInfinity, float.NegativeInfinity, s + Arithmetic.Max(bias * Arithmetic.Log2E, -float.MaxValue));
+}

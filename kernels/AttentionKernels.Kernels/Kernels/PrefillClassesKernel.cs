@@ -1,0 +1,187 @@
+using System.Runtime.CompilerServices;
+using AttentionKernels.Kernels.Device;
+using ILGPU;
+
+namespace AttentionKernels.Kernels;
+
+/// <summary>
+/// Attention of 64 query rows of one head with everything that <see cref="PrefillPlainKernel"/> lacks: rows of U, whose aligned keys are kept apart, soft-cap, dense bias, any scale.
+/// </summary>
+/// <remarks>
+/// Grid = (entries of blocks, or B * rowBlocks without a list; H).
+/// <code>
+/// in   query, key, value [B, heads, tokens, D] of T by strides, rows 16-byte aligned
+///      bias         [B, H, S, T] of T by strides; 0: none
+///      headSink     [H] float32; 0: none           keyLengths, queryOffsets [B] int32; 0: keyLength, keyLength - queryLength
+///      blocks       [n] int32                      b * rowBlocks + row block; 0: all
+///      spokenIndex  [B, S] int32                   row's index in U, -1: not in U; 0: no row is
+///      run          [U] int32                      row of aligned
+///      aligned      [runs, tiles] uint64           a bit for each key, 64 keys a tile
+///      boxed        [B, tiles] uint64              keys of V_all
+/// out  output       [B, H, S, D] of T              rows that are not in U; 0 where no key is seen
+///      stats        [H, U, 8] float32              see <see cref="SpokenStats"/>
+///      outputs      [H, U, 2, D] float32           aligned, rest; relative to the class's maximum, not normalised; 0 where a class saw no key
+/// </code>
+/// Values that a row does not see count 0 times: within the key length they must be finite.
+///
+/// As <see cref="PrefillPlainKernel"/>, but a warp has one row fragment, and in the registers of the second one's output are the aligned keys' outputs. On a tile where no row of the
+/// warp has an aligned key, that half rests. On others, both halves are one product with two operands, so values are loaded once; a key that is not in a
+/// class has the exponential 0 there.
+/// </remarks>
+internal static class PrefillClassesKernel
+{
+    /// <summary>Query rows of a block.</summary>
+    public const int Rows = 64;
+
+    /// <summary>Keys of a tile.</summary>
+    public const int Keys = HeadTile<Head64>.Rows;
+
+    /// <summary>Threads of a block.</summary>
+    public const int Threads = 128;
+
+    private const int WarpRows = 16;
+
+    /// <summary>Query rows, and two tiles of keys and of values.</summary>
+    public static int SharedBytes(int headSize) => (Rows + (4 * Keys)) * ((headSize * 2) + 16);
+
+    public static void Run<T, H>(
+        long query, long queryBatchStride, long queryHeadStride, long queryTokenStride,
+        long key, long keyBatchStride, long keyHeadStride, long keyTokenStride,
+        long value, long valueBatchStride, long valueHeadStride, long valueTokenStride,
+        long output, long outputBatchStride, long outputHeadStride, long outputTokenStride,
+        long bias, long biasBatchStride, long biasHeadStride, long biasTokenStride,
+        long headSink, long keyLengths, long queryOffsets, long blocks,
+        long spokenIndex, long run, long aligned, long boxed, long stats, long outputs,
+        int heads, int kvHeads, int queryLength, int keyLength, int rowBlocks, int tiles, int spoken,
+        float scale, float softcap, int causal, int window)
+        where T : struct, IElement
+        where H : struct, IHead
+    {
+        int shared = BlockMemory.Start(), lane = Group.IdxX & 31, warp = Group.IdxX >> 5;
+        RowBlock block = RowBlock.Of(blocks, rowBlocks, Rows);
+        Visibility v = Visibility.Of(block.Batch, keyLengths, queryOffsets, queryLength, keyLength, causal, window);
+        int first = Visibility.First(v, v.Offset + block.FirstRow) & -Keys;
+        int end = Visibility.End(v, v.Offset + Math.Min(block.FirstRow + Rows, queryLength) - 1);
+
+        query += ((block.Batch * queryBatchStride) + (Grid.IdxY * queryHeadStride)) * 2;
+        HeadTile<H>.CopyQuery(shared, query, queryTokenStride, block.FirstRow, queryLength);
+        int kvHead = Grid.IdxY / (heads / kvHeads), keys = shared + (2 * HeadTile<H>.Bytes);
+        key += ((block.Batch * keyBatchStride) + (kvHead * keyHeadStride)) * 2;
+        value += ((block.Batch * valueBatchStride) + (kvHead * valueHeadStride)) * 2;
+        TilePipeline pipeline = TilePipeline.Start<H>(keys, key, keyTokenStride, value, valueTokenStride, first, v.Keys);
+
+        int ownRows = shared + (warp * WarpRows * HeadTile<H>.Pitch);
+        int queryAddress = Products<T, H>.RowAddress(ownRows, lane);
+        int keyAddress = Products<T, H>.KeyAddress(keys, lane), valueAddress = Products<T, H>.RowAddress(keys + HeadTile<H>.Bytes, lane);
+        int row = block.FirstRow + (warp * WarpRows) + (lane >> 2), position = v.Offset + row; // the lane's upper row; the lower one is 8 on
+
+        LogitOptions options = new()
+        {
+            Scale = scale,
+            Softcap = softcap,
+            Bias = bias == 0 ? 0 : bias + (((block.Batch * biasBatchStride) + (Grid.IdxY * biasHeadStride)) * 2),
+            BiasRow = biasTokenStride * 2,
+            Rows = queryLength,
+            Keys = keyLength,
+        };
+        bool hasOptions = (softcap > 0) | (bias != 0) | (scale <= 0);
+        float log2 = hasOptions ? 1f : scale * Arithmetic.Log2E;
+        int upperIndex = ClassRows.IndexOf(spokenIndex, block.Batch, row, queryLength);
+        int lowerIndex = ClassRows.IndexOf(spokenIndex, block.Batch, row + 8, queryLength);
+        ClassRows r = ClassRows.Of(upperIndex, lowerIndex, run, aligned, tiles);
+        long boxedKeys = boxed + ((long)block.Batch * tiles * 8);
+        if (spokenIndex == 0)
+        {
+            boxedKeys = 0;
+        }
+
+        Fragment[] s = new Fragment[4], a = new Fragment[4], o = new Fragment[2 * Products<T, H>.OutputFragments];
+        for (; first < end; first += Keys)
+        {
+            int upperKeys = ClassRows.UpperKeys(r, first, lane), lowerKeys = ClassRows.LowerKeys(r, first, lane);
+            int theBoxed = ClassRows.Word(boxedKeys, first, lane);
+            TilePipeline.Next<H>(ref pipeline, first, end);
+            Products<T, H>.QueryKey(s, queryAddress, keyAddress + pipeline.Buffer, 1);
+            if (hasOptions)
+            {
+                LogitOptions.Apply<T>(s, 0, options, row, first + ((lane & 3) * 2));
+            }
+            if ((first < Visibility.First(v, position + 8)) | (first + Keys > Visibility.End(v, position)))
+            {
+                LogitMask.Apply(s, 0, v, position, first + ((lane & 3) * 2));
+            }
+
+            bool isSplit = Lanes.Any(((upperKeys | lowerKeys) & 0x03030303) != 0);
+            if (isSplit)
+            {
+                ClassRows.Split(s, 0, a, upperKeys, lowerKeys);
+                Softmax.Raise(a, 0, log2, ref r.Aligned, out float upperAligned, out float lowerAligned);
+                OutputRows<T, H>.Multiply(o, Products<T, H>.OutputFragments, upperAligned, lowerAligned);
+            }
+            Softmax.Raise(s, 0, log2, ref r.Rest, out float upper, out float lower);
+            OutputRows<T, H>.Multiply(o, 0, upper, lower);
+            ClassRows.Rescale(ref r, upper, lower);
+            if (theBoxed != 0)
+            {
+                ClassRows.AddBoxed(s, 0, log2, theBoxed, ref r);
+            }
+            if (isSplit)
+            {
+                Add<T, H>(s, a, 0, o, log2, ref r, valueAddress + pipeline.Buffer, true);
+                Add<T, H>(s, a, 2, o, log2, ref r, Products<T, H>.Skip16(valueAddress + pipeline.Buffer), true);
+            }
+            else
+            {
+                Add<T, H>(s, a, 0, o, log2, ref r, valueAddress + pipeline.Buffer, false);
+                Add<T, H>(s, a, 2, o, log2, ref r, Products<T, H>.Skip16(valueAddress + pipeline.Buffer), false);
+            }
+        }
+
+        AsyncCopy.WaitAll();
+        Group.Barrier(); // without a tile, copies of the query could still be under way
+        float sink = Softmax.Sink(headSink, Grid.IdxY);
+        OutputRows<T, H>.ToShared(
+            o, 0, Softmax.Normaliser(r.Rest.UpperMaximum, r.Rest.UpperSum, sink), Softmax.Normaliser(r.Rest.LowerMaximum, r.Rest.LowerSum, sink), ownRows, lane);
+        int warpRow = block.FirstRow + (warp * WarpRows);
+        output += ((block.Batch * outputBatchStride) + (Grid.IdxY * outputHeadStride) + (warpRow * outputTokenStride)) * 2;
+        long indices = spokenIndex == 0 ? 0 : spokenIndex + ((((long)block.Batch * queryLength) + warpRow) * 4);
+        OutputRows<T, H>.ToGlobal(ownRows, output, outputTokenStride * 2, Math.Min(queryLength - warpRow, WarpRows), indices, lane);
+
+        SpokenStats upperStats = ClassRows.Upper(r), lowerStats = ClassRows.Lower(r);
+        if (upperIndex >= 0)
+        {
+            Leave<T, H>(upperStats, o, isUpper: true, stats, outputs, ((long)Grid.IdxY * spoken) + upperIndex, lane);
+        }
+        if (lowerIndex >= 0)
+        {
+            Leave<T, H>(lowerStats, o, isUpper: false, stats, outputs, ((long)Grid.IdxY * spoken) + lowerIndex, lane);
+        }
+    }
+
+    // 16 keys: their exponentials and the products with their values.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Add<T, H>(Fragment[] s, Fragment[] a, int at, Fragment[] o, float log2, ref ClassRows r, int value, bool isSplit)
+        where T : struct, IElement
+        where H : struct, IHead
+    {
+        Int4 rest = Softmax.Exponentials<T>(s[at], s[at + 1], log2, ref r.Rest), aligned = default;
+        if (isSplit)
+        {
+            aligned = Softmax.Exponentials<T>(a[at], a[at + 1], log2, ref r.Aligned);
+        }
+        Products<T, H>.AddValues(o, rest, aligned, value, isSplit ? 2 : 1);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Leave<T, H>(SpokenStats row, Fragment[] o, bool isUpper, long stats, long outputs, long at, int lane)
+        where T : struct, IElement
+        where H : struct, IHead
+    {
+        if ((lane & 3) == 0)
+        {
+            row.Store(stats + (at * SpokenStats.Bytes));
+        }
+        OutputRows<T, H>.ToFloats(o, Products<T, H>.OutputFragments, isUpper, outputs + (at * 2 * H.Size * 4), lane);
+        OutputRows<T, H>.ToFloats(o, 0, isUpper, outputs + (((at * 2) + 1) * H.Size * 4), lane);
+    }
+}

@@ -43,6 +43,21 @@ internal static class KernelTable
                Keys = PrefillClassesKernel.Keys,
                MaxRegisters = 255,
            },
+        .. from element in Elements[..2]
+           from head in Heads
+           select new KernelConfiguration
+           {
+               Kernel = "ScoresOnly",
+               Method = Method(typeof(ScoresOnlyKernel), element.Type, head.Type),
+               ElementType = element.Name,
+               HeadSize = head.Size,
+               Threads = ScoresOnlyKernel.Threads,
+               MinBlocks = 2,
+               DynamicSharedBytes = ScoresOnlyKernel.SharedBytes(head.Size),
+               Rows = ScoresOnlyKernel.Rows,
+               Keys = ScoresOnlyKernel.Keys,
+               MaxRegisters = 255,
+           },
         .. from element in Elements
            select new KernelConfiguration
            {

@@ -49,20 +49,20 @@ internal struct ClassRows
 
     /// <summary>Which keys of a tile the upper row is aligned with: bit 8n + c is the lane's key in fragment n, column c of its two.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int UpperKeys(ClassRows r, int first, int lane) => Word(r._upperBits, first, lane);
+    public static int UpperKeys(ClassRows r, int first, int lane) => Word(r._upperBits, first) >> ((lane & 3) * 2);
 
     /// <summary>The same of the lower row.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int LowerKeys(ClassRows r, int first, int lane) => Word(r._lowerBits, first, lane);
+    public static int LowerKeys(ClassRows r, int first, int lane) => Word(r._lowerBits, first) >> ((lane & 3) * 2);
 
-    /// <summary>The word of 32 keys from a bit set at an address, shifted to the lane's first key; 0 without an address.</summary>
+    /// <summary>A bit for each of a tile's 32 keys, from a bit set at an address; 0 without an address.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int Word(long bits, int first, int lane)
+    public static int Word(long bits, int first)
     {
         int word = 0;
         if (bits != 0)
         {
-            word = GlobalMemory.LoadInt(bits + ((first >> 5) * 4)) >> ((lane & 3) * 2);
+            word = GlobalMemory.LoadInt(bits + ((first >> 5) * 4));
         }
         return word;
     }
@@ -85,14 +85,14 @@ internal struct ClassRows
         r._lowerBoxedSum *= lower;
     }
 
-    /// <summary>Takes the keys of V_all among a tile's logits of the rest, after the rest's maximum was raised by them.</summary>
+    /// <summary>Takes the keys of V_all among a tile's logits of the rest, in base-2 units, after the rest's maximum was raised by them.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void AddBoxed(Fragment[] s, int at, float log2, int boxed, ref ClassRows r)
+    public static void AddBoxed(Fragment[] s, int at, int boxed, ref ClassRows r)
     {
-        AddBoxed(s[at], log2, boxed, ref r);
-        AddBoxed(s[at + 1], log2, boxed >> 8, ref r);
-        AddBoxed(s[at + 2], log2, boxed >> 16, ref r);
-        AddBoxed(s[at + 3], log2, boxed >> 24, ref r);
+        AddBoxed(s[at], boxed, ref r);
+        AddBoxed(s[at + 1], boxed >> 8, ref r);
+        AddBoxed(s[at + 2], boxed >> 16, ref r);
+        AddBoxed(s[at + 3], boxed >> 24, ref r);
     }
 
     /// <summary>What a row of U leaves, reduced over its four lanes. All lanes must take part.</summary>
@@ -142,19 +142,19 @@ internal struct ClassRows
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AddBoxed(Fragment s, float log2, int boxed, ref ClassRows r)
+    private static void AddBoxed(Fragment s, int boxed, ref ClassRows r)
     {
         bool first = (boxed & 1) != 0, second = (boxed & 2) != 0;
-        AddBoxed(Arithmetic.Select(first, s.X, float.NegativeInfinity), log2, r.Rest.UpperMaximum, ref r._upperBoxed, ref r._upperBoxedSum);
-        AddBoxed(Arithmetic.Select(second, s.Y, float.NegativeInfinity), log2, r.Rest.UpperMaximum, ref r._upperBoxed, ref r._upperBoxedSum);
-        AddBoxed(Arithmetic.Select(first, s.Z, float.NegativeInfinity), log2, r.Rest.LowerMaximum, ref r._lowerBoxed, ref r._lowerBoxedSum);
-        AddBoxed(Arithmetic.Select(second, s.W, float.NegativeInfinity), log2, r.Rest.LowerMaximum, ref r._lowerBoxed, ref r._lowerBoxedSum);
+        AddBoxed(Arithmetic.Select(first, s.X, float.NegativeInfinity), r.Rest.UpperMaximum, ref r._upperBoxed, ref r._upperBoxedSum);
+        AddBoxed(Arithmetic.Select(second, s.Y, float.NegativeInfinity), r.Rest.UpperMaximum, ref r._upperBoxed, ref r._upperBoxedSum);
+        AddBoxed(Arithmetic.Select(first, s.Z, float.NegativeInfinity), r.Rest.LowerMaximum, ref r._lowerBoxed, ref r._lowerBoxedSum);
+        AddBoxed(Arithmetic.Select(second, s.W, float.NegativeInfinity), r.Rest.LowerMaximum, ref r._lowerBoxed, ref r._lowerBoxedSum);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AddBoxed(float s, float log2, float maximum, ref float boxed, ref float sum)
+    private static void AddBoxed(float s, float maximum, ref float boxed, ref float sum)
     {
-        boxed = Arithmetic.Max(boxed, s * log2);
-        sum += Softmax.Exponential(s, log2, maximum);
+        boxed = Arithmetic.Max(boxed, s);
+        sum += Softmax.Exponential(s, maximum);
     }
 }

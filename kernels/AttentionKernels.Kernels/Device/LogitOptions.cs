@@ -2,7 +2,11 @@ using System.Runtime.CompilerServices;
 
 namespace AttentionKernels.Kernels.Device;
 
-/// <summary>Soft-cap and dense bias: the slow extras of a tile's logits. Logits leave in base-2 units.</summary>
+/// <summary>Scale, soft-cap and dense bias of a tile's logits, which leave in base-2 units: logit * log2(e).</summary>
+/// <remarks>
+/// Here the largest logit of a row is rounded as its maximum is, so its exponential is 1, which the statistics of rows of U rest on. Where logits are scaled
+/// within the exponential (<see cref="Softmax"/> with a factor), it is 1 but for the rounding of the maximum, which only quotients do not notice.
+/// </remarks>
 internal struct LogitOptions
 {
     /// <summary>Factor of the products.</summary>
@@ -22,6 +26,24 @@ internal struct LogitOptions
 
     /// <summary>Keys of the bias.</summary>
     public int Keys;
+
+    /// <param name="bias">Address of the bias; 0: none.</param>
+    /// <param name="head">Elements from there to the head's row 0.</param>
+    /// <param name="biasRow">Elements from one row of the bias to the next.</param>
+    /// <param name="rows">Rows of the bias.</param>
+    /// <param name="keys">Keys of the bias.</param>
+    /// <param name="scale">Factor of the products.</param>
+    /// <param name="softcap">Soft-cap; 0: none.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static LogitOptions Of(long bias, long head, long biasRow, int rows, int keys, float scale, float softcap) => new()
+    {
+        Scale = scale,
+        Softcap = softcap,
+        Bias = bias == 0 ? 0 : bias + (head * 2),
+        BiasRow = biasRow * 2,
+        Rows = rows,
+        Keys = keys,
+    };
 
     /// <summary>s * scale, capped, plus bias; times log2(e). Parameters as those of <see cref="LogitMask"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -5,7 +5,7 @@ namespace AttentionKernels.Kernels.Device;
 /// <summary>Online softmax of the two rows that a lane has of a row fragment.</summary>
 /// <remarks>
 /// log2 is what turns a logit of the tile into base-2 units. Exponentials are ex2(s * log2 - maximum * log2), where maximum * log2 is rounded once, when the maximum is: with a
-/// fused multiply-add all of a row are then relative to the same number, however large logits are.
+/// fused multiply-add all of a row are then relative to the same number, however large logits are. Of logits in base-2 units, log2 is 1.
 /// </remarks>
 internal static class Softmax
 {
@@ -52,9 +52,9 @@ internal static class Softmax
         };
     }
 
-    /// <summary>The exponential of one logit, relative to its row's maximum.</summary>
+    /// <summary>The exponential of one logit in base-2 units, relative to its row's maximum.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Exponential(float s, float log2, float maximum) => Exp2(s, log2, Base(maximum));
+    public static float Exponential(float s, float maximum) => Exp2(s, 1, Base(maximum));
 
     /// <summary>Logit of the head's sink in base-2 units; -inf where there is none.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

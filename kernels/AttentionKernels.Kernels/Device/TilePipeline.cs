@@ -21,29 +21,41 @@ internal struct TilePipeline
     /// <summary>Valid keys.</summary>
     private int _keys;
 
+    /// <summary>Bytes of a buffer.</summary>
+    private int _size;
+
     /// <summary>Bytes from the first buffer to the one of the present tile.</summary>
     public int Buffer;
 
     /// <summary>Starts to copy the first tile.</summary>
     /// <param name="shared">The buffers.</param>
-    /// <param name="key">Address of key 0 of the head; the same of values follows, 0: no values.</param>
-    /// <param name="keyStride">Elements from one key to the next; the same of values follows.</param>
+    /// <param name="key">Address of key 0 of the head.</param>
+    /// <param name="keyStride">Elements from one key to the next.</param>
+    /// <param name="value">Address of value 0 of the head.</param>
+    /// <param name="valueStride">Elements from one value to the next.</param>
     /// <param name="first">First key of the first tile.</param>
     /// <param name="keys">Valid keys.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TilePipeline Start<H>(int shared, long key, long keyStride, long value, long valueStride, int first, int keys)
         where H : struct, IHead
     {
-        TilePipeline p = new()
-        {
-            _keyStride = keyStride * 2,
-            _valueStride = valueStride * 2,
-            _key = HeadTile<H>.From(key + (first * keyStride * 2), keyStride * 2),
-            _value = HeadTile<H>.From(value + (first * valueStride * 2), valueStride * 2),
-            _to = HeadTile<H>.To(shared),
-            _keys = keys,
-            Buffer = 2 * HeadTile<H>.Bytes,
-        };
+        TilePipeline p = Of<H>(shared, key, keyStride, first, keys);
+        p._value = HeadTile<H>.From(value + (first * valueStride * 2), valueStride * 2);
+        p._valueStride = valueStride * 2;
+        p._size = 2 * HeadTile<H>.Bytes;
+        p.Buffer = p._size;
+        Copy<H>(ref p, 0, first);
+        return p;
+    }
+
+    /// <summary>As the other, without values.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TilePipeline Start<H>(int shared, long key, long keyStride, int first, int keys)
+        where H : struct, IHead
+    {
+        TilePipeline p = Of<H>(shared, key, keyStride, first, keys);
+        p._size = HeadTile<H>.Bytes;
+        p.Buffer = p._size;
         Copy<H>(ref p, 0, first);
         return p;
     }
@@ -59,17 +71,30 @@ internal struct TilePipeline
         {
             Copy<H>(ref p, p.Buffer, first + HeadTile<H>.Rows);
         }
-        p.Buffer = (2 * HeadTile<H>.Bytes) - p.Buffer;
+        p.Buffer = p._size - p.Buffer;
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static TilePipeline Of<H>(int shared, long key, long keyStride, int first, int keys)
+        where H : struct, IHead => new()
+        {
+            _keyStride = keyStride * 2,
+            _key = HeadTile<H>.From(key + (first * keyStride * 2), keyStride * 2),
+            _to = HeadTile<H>.To(shared),
+            _keys = keys,
+        };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Copy<H>(ref TilePipeline p, int buffer, int first)
         where H : struct, IHead
     {
         HeadTile<H>.Copy(p._to + buffer, p._key, p._keyStride, p._keys - first);
-        HeadTile<H>.Copy(p._to + buffer + HeadTile<H>.Bytes, p._value, p._valueStride, p._keys - first);
-        AsyncCopy.Commit();
         p._key += HeadTile<H>.Rows * p._keyStride;
-        p._value += HeadTile<H>.Rows * p._valueStride;
+        if (p._size == 2 * HeadTile<H>.Bytes)
+        {
+            HeadTile<H>.Copy(p._to + buffer + HeadTile<H>.Bytes, p._value, p._valueStride, p._keys - first);
+            p._value += HeadTile<H>.Rows * p._valueStride;
+        }
+        AsyncCopy.Commit();
     }
 }

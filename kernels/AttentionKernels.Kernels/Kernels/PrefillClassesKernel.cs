@@ -75,65 +75,49 @@ internal static class PrefillClassesKernel
         int keyAddress = Products<T, H>.KeyAddress(keys, lane), valueAddress = Products<T, H>.RowAddress(keys + HeadTile<H>.Bytes, lane);
         int row = block.FirstRow + (warp * WarpRows) + (lane >> 2), position = v.Offset + row; // the lane's upper row; the lower one is 8 on
 
-        LogitOptions options = new()
-        {
-            Scale = scale,
-            Softcap = softcap,
-            Bias = bias == 0 ? 0 : bias + (((block.Batch * biasBatchStride) + (Grid.IdxY * biasHeadStride)) * 2),
-            BiasRow = biasTokenStride * 2,
-            Rows = queryLength,
-            Keys = keyLength,
-        };
-        bool hasOptions = (softcap > 0) | (bias != 0) | (scale <= 0);
-        float log2 = hasOptions ? 1f : scale * Arithmetic.Log2E;
+        LogitOptions options = LogitOptions.Of(
+            bias, (block.Batch * biasBatchStride) + (Grid.IdxY * biasHeadStride), biasTokenStride, queryLength, keyLength, scale, softcap);
         int upperIndex = ClassRows.IndexOf(spokenIndex, block.Batch, row, queryLength);
         int lowerIndex = ClassRows.IndexOf(spokenIndex, block.Batch, row + 8, queryLength);
         ClassRows r = ClassRows.Of(upperIndex, lowerIndex, run, aligned, tiles);
-        long boxedKeys = boxed + ((long)block.Batch * tiles * 8);
-        if (spokenIndex == 0)
-        {
-            boxedKeys = 0;
-        }
+        boxed = spokenIndex == 0 ? 0 : boxed + ((long)block.Batch * tiles * 8);
 
         Fragment[] s = new Fragment[4], a = new Fragment[4], o = new Fragment[2 * Products<T, H>.OutputFragments];
         for (; first < end; first += Keys)
         {
             int upperKeys = ClassRows.UpperKeys(r, first, lane), lowerKeys = ClassRows.LowerKeys(r, first, lane);
-            int theBoxed = ClassRows.Word(boxedKeys, first, lane);
+            int boxedKeys = ClassRows.Word(boxed, first), ownKey = first + ((lane & 3) * 2);
             TilePipeline.Next<H>(ref pipeline, first, end);
             Products<T, H>.QueryKey(s, queryAddress, keyAddress + pipeline.Buffer, 1);
-            if (hasOptions)
-            {
-                LogitOptions.Apply<T>(s, 0, options, row, first + ((lane & 3) * 2));
-            }
+            LogitOptions.Apply<T>(s, 0, options, row, ownKey);
             if ((first < Visibility.First(v, position + 8)) | (first + Keys > Visibility.End(v, position)))
             {
-                LogitMask.Apply(s, 0, v, position, first + ((lane & 3) * 2));
+                LogitMask.Apply(s, 0, v, position, ownKey);
             }
 
             bool isSplit = Lanes.Any(((upperKeys | lowerKeys) & 0x03030303) != 0);
             if (isSplit)
             {
                 ClassRows.Split(s, 0, a, upperKeys, lowerKeys);
-                Softmax.Raise(a, 0, log2, ref r.Aligned, out float upperAligned, out float lowerAligned);
+                Softmax.Raise(a, 0, 1, ref r.Aligned, out float upperAligned, out float lowerAligned);
                 OutputRows<T, H>.Multiply(o, Products<T, H>.OutputFragments, upperAligned, lowerAligned);
             }
-            Softmax.Raise(s, 0, log2, ref r.Rest, out float upper, out float lower);
+            Softmax.Raise(s, 0, 1, ref r.Rest, out float upper, out float lower);
             OutputRows<T, H>.Multiply(o, 0, upper, lower);
             ClassRows.Rescale(ref r, upper, lower);
-            if (theBoxed != 0)
+            if (boxedKeys != 0)
             {
-                ClassRows.AddBoxed(s, 0, log2, theBoxed, ref r);
+                ClassRows.AddBoxed(s, 0, boxedKeys >> ((lane & 3) * 2), ref r);
             }
             if (isSplit)
             {
-                Add<T, H>(s, a, 0, o, log2, ref r, valueAddress + pipeline.Buffer, true);
-                Add<T, H>(s, a, 2, o, log2, ref r, Products<T, H>.Skip16(valueAddress + pipeline.Buffer), true);
+                Add<T, H>(s, a, 0, o, ref r, valueAddress + pipeline.Buffer, true);
+                Add<T, H>(s, a, 2, o, ref r, Products<T, H>.Skip16(valueAddress + pipeline.Buffer), true);
             }
             else
             {
-                Add<T, H>(s, a, 0, o, log2, ref r, valueAddress + pipeline.Buffer, false);
-                Add<T, H>(s, a, 2, o, log2, ref r, Products<T, H>.Skip16(valueAddress + pipeline.Buffer), false);
+                Add<T, H>(s, a, 0, o, ref r, valueAddress + pipeline.Buffer, false);
+                Add<T, H>(s, a, 2, o, ref r, Products<T, H>.Skip16(valueAddress + pipeline.Buffer), false);
             }
         }
 
@@ -160,14 +144,14 @@ internal static class PrefillClassesKernel
 
     // 16 keys: their exponentials and the products with their values.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Add<T, H>(Fragment[] s, Fragment[] a, int at, Fragment[] o, float log2, ref ClassRows r, int value, bool isSplit)
+    private static void Add<T, H>(Fragment[] s, Fragment[] a, int at, Fragment[] o, ref ClassRows r, int value, bool isSplit)
         where T : struct, IElement
         where H : struct, IHead
     {
-        Int4 rest = Softmax.Exponentials<T>(s[at], s[at + 1], log2, ref r.Rest), aligned = default;
+        Int4 rest = Softmax.Exponentials<T>(s[at], s[at + 1], 1, ref r.Rest), aligned = default;
         if (isSplit)
         {
-            aligned = Softmax.Exponentials<T>(a[at], a[at + 1], log2, ref r.Aligned);
+            aligned = Softmax.Exponentials<T>(a[at], a[at + 1], 1, ref r.Aligned);
         }
         Products<T, H>.AddValues(o, rest, aligned, value, isSplit ? 2 : 1);
     }

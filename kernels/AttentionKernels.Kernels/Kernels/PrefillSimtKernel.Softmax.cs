@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using AttentionKernels.Kernels.Device;
 using ILGPU;
-using ILGPU.Runtime.Cuda;
 
 namespace AttentionKernels.Kernels;
 
@@ -36,7 +35,7 @@ internal static partial class PrefillSimtKernel
         float largestBoxed = Arithmetic.Max(
             Arithmetic.Max(Among(s[4 * i], boxed, 1), Among(s[(4 * i) + 1], boxed, 2)),
             Arithmetic.Max(Among(s[(4 * i) + 2], boxed, 4), Among(s[(4 * i) + 3], boxed, 8)));
-        boxedMax[i] = Arithmetic.Max(boxedMax[i], largestBoxed * Arithmetic.Log2E);
+        boxedMax[i] = Arithmetic.Max(boxedMax[i], largestBoxed);
         float before = restMax[i];
         float reference = Raise(restMax, restSum, i, RowMax(largest), rest);
         boxedSum[i] *= Factor(before, restMax[i]);
@@ -84,7 +83,7 @@ internal static partial class PrefillSimtKernel
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static float Raise(float[] max, float[] sum, int i, float logit, float[] outputs)
     {
-        float before = max[i], now = Arithmetic.Max(before, Product(logit, Arithmetic.Log2E)), factor = Factor(before, now);
+        float before = max[i], now = Arithmetic.Max(before, logit), factor = Factor(before, now);
         max[i] = now;
         sum[i] *= factor;
         Scale(outputs, 8 * i, factor);
@@ -92,9 +91,9 @@ internal static partial class PrefillSimtKernel
         return now == float.NegativeInfinity ? 0f : now;
     }
 
-    /// <summary>2^(before - now), 1 where both are -inf.</summary>
+    /// <summary>e^(before - now), 1 where both are -inf.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Factor(float before, float now) => now == float.NegativeInfinity ? 1f : Arithmetic.Exp2(before - now);
+    private static float Factor(float before, float now) => now == float.NegativeInfinity ? 1f : Exp(before - now);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Scale(float[] values, int at, float factor)
@@ -106,23 +105,13 @@ internal static partial class PrefillSimtKernel
     }
 
     /// <summary>
-    /// e^logit relative to a maximum, which is a logit * log2(e), rounded. -0 for a key that the row does not see. With the product not rounded logits of thousands lose nothing; where half a
-    /// unit in the maximum's last place is itself a large exponent (a bias of -1e30, say), only products rounded alike have the right difference.
+    /// e^(logit - maximum), and -0 for a key that the row does not see. Differences are taken before the change to base 2: large logits lose nothing, and the largest weight is exactly 1.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Weight(float logit, float reference)
-    {
-        float exponent = IntrinsicMath.Abs(reference) < 1e7f ? Arithmetic.Fma(logit, Arithmetic.Log2E, -reference) : Product(logit, Arithmetic.Log2E) - reference;
-        return logit == float.NegativeInfinity ? Hidden : Arithmetic.Exp2(exponent);
-    }
+    private static float Weight(float logit, float reference) => logit == float.NegativeInfinity ? Hidden : Exp(logit - reference);
 
-    /// <summary>x * y, rounded: never part of a fused multiply-add.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Product(float x, float y)
-    {
-        CudaAsm.Emit("mul.rn.f32 %0, %1, %2;", out float product, x, y);
-        return product;
-    }
+    private static float Exp(float x) => Arithmetic.Exp2(x * Arithmetic.Log2E);
 
     private static float Hidden
     {

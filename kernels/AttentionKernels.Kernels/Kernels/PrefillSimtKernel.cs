@@ -220,7 +220,7 @@ internal static partial class PrefillSimtKernel
         Reduce<TClasses>(1, restSum, alignedSum, boxedMax, boxedSum);
         Reduce<TClasses>(2, restSum, alignedSum, boxedMax, boxedSum);
         Reduce<TClasses>(3, restSum, alignedSum, boxedMax, boxedSum);
-        float sink = Softmax.Sink(headSink, h);
+        float sink = headSink == 0 ? float.NegativeInfinity : GlobalMemory.LoadFloat(headSink + (h * 4L));
         long outputRow = output + (((b * outputBatchStride) + (h * outputHeadStride) + (myRow * outputTokenStride) + column + (4 * x)) * T.Bytes);
         int left = columns - (4 * x); // in the first 64 columns; in the next 64 fewer
         if (myRow < queryLength)

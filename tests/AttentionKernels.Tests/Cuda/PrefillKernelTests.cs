@@ -5,9 +5,13 @@ namespace AttentionKernels.Tests.Cuda;
 /// <summary>The tensor-core kernels of many rows, with the gate and the epilogue behind them, against the float64 reference.</summary>
 public sealed unsafe class PrefillKernelTests
 {
-    private const int PlainRows = 128, ClassRows = 64;
+    private const int PlainRows = 128, ClassRows = 64, ScoreRows = 128;
 
-    public static TheoryData<ElementType, int> Configurations { get; } = new MatrixTheoryData<ElementType, int>([ElementType.Float16, ElementType.BFloat16], [64, 80, 96, 128]);
+    public static TheoryData<ElementType, int> Configurations { get; } = new()
+    {
+        { ElementType.Float16, 64 }, { ElementType.Float16, 80 }, { ElementType.Float16, 96 }, { ElementType.Float16, 128 },
+        { ElementType.BFloat16, 64 }, { ElementType.BFloat16, 80 }, { ElementType.BFloat16, 96 }, { ElementType.BFloat16, 128 },
+    };
 
     [Fact]
     public void Plain_Attention_Is_That_Of_The_Reference() =>
@@ -34,6 +38,13 @@ public sealed unsafe class PrefillKernelTests
             Roles = spec.Roles == RoleMode.None ? RoleMode.Self : spec.Roles,
         });
 
+    [Fact]
+    public void Scores_Need_No_Values() =>
+        Properties.ForAll(40, spec => Check(spec, nameof(Scores_Need_No_Values), scoresOnly: true), 94, spec => Fit(spec) with
+        {
+            Roles = spec.Roles == RoleMode.None ? RoleMode.Self : spec.Roles,
+        });
+
     [Theory]
     [MemberData(nameof(Configurations))]
     public void Every_Configuration_Takes_Several_Blocks_And_Tiles(ElementType type, int size)
@@ -41,6 +52,7 @@ public sealed unsafe class PrefillKernelTests
         CaseSpec spec = new() { Type = type, D = size, Dv = size, Group = 2, S = 150, T = 170, Causal = true, Sink = true, Seed = size };
         Check(spec, nameof(Every_Configuration_Takes_Several_Blocks_And_Tiles));
         Check(spec with { Roles = RoleMode.Self }, nameof(Every_Configuration_Takes_Several_Blocks_And_Tiles));
+        Check(spec with { Roles = RoleMode.Self }, nameof(Every_Configuration_Takes_Several_Blocks_And_Tiles), scoresOnly: true);
     }
 
     [Theory]
@@ -119,6 +131,25 @@ public sealed unsafe class PrefillKernelTests
         Assert.Equal(alignment, c.Alignment());
     }
 
+    [Theory]
+    [MemberData(nameof(Configurations))]
+    public void A_Tile_Costs_The_Products_It_Needs_And_No_Bank_Conflict(ElementType type, int size)
+    {
+        // 128 rows, 128 keys: four warps, four tiles, in each 2 x 4 fragments of logits from size / 16 steps, and 2 x size / 8 of the output from two.
+        CaseSpec spec = new() { Type = type, D = size, Dv = size, S = 128, T = 128, Seed = 8 };
+        using AttentionCase c = new(spec, nameof(A_Tile_Costs_The_Products_It_Needs_And_No_Bank_Conflict));
+        using KernelCase kernel = new(c);
+        Launch(c, kernel, "PrefillPlain", PlainRows, null, 0, 0);
+        Assert.Equal(4 * 4 * ((2 * 4 * size / 16) + (2 * (size / 8) * 2)), kernel.Kernels.Counts.Mma);
+        Assert.Equal(3 * 128 * size * 2, kernel.Kernels.Counts.GlobalBytesRead);
+        Assert.Equal(128 * size * 2, kernel.Kernels.Counts.GlobalBytesWritten);
+        Assert.Equal(kernel.Kernels.Counts.GlobalBytesRead / 32, kernel.Kernels.Counts.GlobalSectorsRead);
+        if (size is 64 or 128)
+        {
+            Assert.Equal(0, kernel.Kernels.Counts.BankConflicts);
+        }
+    }
+
     // Rows 16-byte aligned, value and head of one size, 16-bit elements; small, because the emulator runs some 10 million lane instructions a second.
     private static CaseSpec Fit(CaseSpec spec)
     {
@@ -137,9 +168,9 @@ public sealed unsafe class PrefillKernelTests
         };
     }
 
-    private static void Check(CaseSpec spec, string test)
+    private static void Check(CaseSpec spec, string test, bool scoresOnly = false)
     {
-        using AttentionCase c = new(spec, test);
+        using AttentionCase c = new(spec, test, scoresOnly: scoresOnly);
         Launch(c);
         c.Check(c.Output(), c.HeadScores(), c.Alignment());
     }
@@ -148,10 +179,17 @@ public sealed unsafe class PrefillKernelTests
     {
         using KernelCase kernel = new(c);
         AttentionProblem p = c.Problem;
-        bool isPlain = kernel.Spoken == 0 && p.Softcap == 0 && p.Bias.IsEmpty && p.Scale > 0;
+        bool hasValues = !p.Value.IsEmpty, isPlain = kernel.Spoken == 0 && p.Softcap == 0 && p.Bias.IsEmpty && p.Scale > 0;
         long stats = kernel.Spoken == 0 ? 0 : kernel.Kernels.Output<float>("stats", p.Heads * kernel.Spoken * 8);
-        long outputs = kernel.Spoken == 0 ? 0 : kernel.Kernels.Output<float>("outputs", p.Heads * kernel.Spoken * 2 * p.ValueHeadSize);
-        Launch(c, kernel, isPlain ? "PrefillPlain" : "PrefillClasses", isPlain ? PlainRows : ClassRows, null, stats, outputs);
+        long outputs = kernel.Spoken == 0 || !hasValues ? 0 : kernel.Kernels.Output<float>("outputs", p.Heads * kernel.Spoken * 2 * p.ValueHeadSize);
+        if (hasValues)
+        {
+            Launch(c, kernel, isPlain ? "PrefillPlain" : "PrefillClasses", isPlain ? PlainRows : ClassRows, null, stats, outputs);
+        }
+        else if (kernel.Spoken > 0)
+        {
+            Launch(c, kernel, "ScoresOnly", ScoreRows, null, stats, 0);
+        }
         if (!c.Bias.Keys.IsEmpty)
         {
             SpokenRows.Finish(c, kernel, stats, outputs);
@@ -162,21 +200,29 @@ public sealed unsafe class PrefillKernelTests
     {
         AttentionProblem p = c.Problem;
         int rowBlocks = (p.QueryLength + rows - 1) / rows;
-        (string, double)[] both =
+        bool isPlain = name == "PrefillPlain", hasOutput = name != "ScoresOnly";
+        List<(string, double)> parameters =
         [
-            ("headSink", kernel.HeadSink), ("keyLengths", kernel.KeyLengths), ("queryOffsets", kernel.QueryOffsets),
-            ("blocks", blocks == null ? 0 : kernel.Kernels.Input("blocks", blocks)),
+            ("keyLengths", kernel.KeyLengths), ("queryOffsets", kernel.QueryOffsets), ("blocks", blocks == null ? 0 : kernel.Kernels.Input("blocks", blocks)),
             ("heads", p.Heads), ("kvHeads", p.KvHeads), ("queryLength", p.QueryLength), ("keyLength", p.KeyLength), ("rowBlocks", rowBlocks),
             ("scale", p.Scale), ("causal", p.Causal ? 1 : 0), ("window", p.Window),
         ];
-        (string, double)[] classes =
-        [
-            ("softcap", p.Softcap), ("spokenIndex", kernel.Spoken == 0 ? 0 : kernel.SpokenIndex), ("run", kernel.Run), ("aligned", kernel.Aligned), ("boxed", kernel.Boxed),
-            ("stats", stats), ("outputs", outputs), ("tiles", kernel.Tiles), ("spoken", kernel.Spoken),
-        ];
-        bool isPlain = name == "PrefillPlain";
+        if (!isPlain)
+        {
+            parameters.AddRange([
+                ("softcap", p.Softcap), ("spokenIndex", kernel.Spoken == 0 ? 0 : kernel.SpokenIndex), ("run", kernel.Run), ("aligned", kernel.Aligned),
+                ("boxed", kernel.Boxed), ("stats", stats), ("tiles", kernel.Tiles), ("spoken", kernel.Spoken)]);
+        }
+        if (hasOutput)
+        {
+            parameters.Add(("headSink", kernel.HeadSink));
+        }
+        if (!isPlain && hasOutput)
+        {
+            parameters.Add(("outputs", outputs));
+        }
         kernel.Kernels.Run(
             $"{name}_{kernel.ElementName}_{p.HeadSize}", (blocks?.Length ?? (p.Batch * rowBlocks), p.Heads, 1),
-            kernel.With("query key value output" + (isPlain ? "" : " bias"), isPlain ? both : [.. both, .. classes]));
+            kernel.With("query key" + (hasOutput ? " value output" : "") + (isPlain ? "" : " bias"), [.. parameters]));
     }
 }

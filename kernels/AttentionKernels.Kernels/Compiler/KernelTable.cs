@@ -13,7 +13,7 @@ internal static class KernelTable
     /// <summary>All configurations, in the order of the manifest.</summary>
     public static KernelConfiguration[] All { get; } =
     [
-        .. from element in Elements[..2]
+        .. from element in Elements.Take(2)
            from head in Heads
            select new KernelConfiguration
            {
@@ -28,7 +28,7 @@ internal static class KernelTable
                Keys = PrefillPlainKernel.Keys,
                MaxRegisters = 255,
            },
-        .. from element in Elements[..2]
+        .. from element in Elements.Take(2)
            from head in Heads
            select new KernelConfiguration
            {

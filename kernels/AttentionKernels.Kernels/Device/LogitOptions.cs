@@ -127,8 +127,11 @@ internal struct LogitOptions
         s.W = Sum(s.W, GlobalMemory.LoadElement<B>(lower + second));
     }
 
-    // A bias of -inf hides the key whatever its logit is. The lowest finite float, which hides by convention, too, must stay finite in base-2 units.
+    // A bias of -inf hides the key whatever its logit is. The lowest finite float, which hides by convention, too, must stay finite in base-2 units; NaN stays NaN.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Sum(float s, float bias) => Arithmetic.Select(
-        bias == float.NegativeInfinity, float.NegativeInfinity, s + Arithmetic.Max(bias * Arithmetic.Log2E, -float.MaxValue));
+    private static float Sum(float s, float bias)
+    {
+        float log2 = bias * Arithmetic.Log2E;
+        return Arithmetic.Select(bias == float.NegativeInfinity, float.NegativeInfinity, s + Arithmetic.Select(log2 < -float.MaxValue, -float.MaxValue, log2));
+    }
 }

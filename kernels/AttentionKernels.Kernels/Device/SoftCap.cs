@@ -9,7 +9,10 @@ internal static class SoftCap
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Apply(float s, float cap)
     {
-        float x = s / cap, y = x * x;
+        float inverse = Arithmetic.Reciprocal(cap), x = s * inverse;
+        float rounded = Arithmetic.Fma(Arithmetic.Fma(-x, cap, s), inverse, x); // s / cap to the last place, unless s is infinite
+        x = x - x == 0 ? rounded : x;
+        float y = x * x;
         float polynomial = Arithmetic.Fma(-0.00620025769f, y, 0.02106663026f);
         polynomial = Arithmetic.Fma(polynomial, y, -0.05386519805f);
         polynomial = Arithmetic.Fma(polynomial, y, 0.13332861662f);

@@ -46,7 +46,7 @@ internal struct SpokenWeights
 
         float alignedSum = stats.SumAligned * aligned;
         float total = Arithmetic.Fma(sumRest, rest, alignedSum);
-        float scale = seesAligned || seesRest ? Arithmetic.Reciprocal(total) : 0f;
+        float scale = seesAligned || seesRest ? Arithmetic.Divide(1f, total) : 0f;
         return new SpokenWeights
         {
             Aligned = aligned * scale,

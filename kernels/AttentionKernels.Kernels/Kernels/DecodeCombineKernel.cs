@@ -51,7 +51,7 @@ internal static class DecodeCombineKernel
             }
             bool sees = total != 0;
             total += sink == float.NegativeInfinity ? 0f : Arithmetic.Exp2(sink - max);
-            GlobalMemory.StoreElement<T>(target + ((long)d * T.Bytes), sees ? sum * Arithmetic.Reciprocal(total) : 0f);
+            GlobalMemory.StoreElement<T>(target + ((long)d * T.Bytes), sees ? Arithmetic.Divide(sum, total) : 0f);
         }
     }
 }

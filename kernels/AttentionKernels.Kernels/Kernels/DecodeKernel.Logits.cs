@@ -6,7 +6,7 @@ namespace AttentionKernels.Kernels;
 /// <content>What becomes of the product with the keys.</content>
 internal static partial class DecodeKernel
 {
-    /// <summary>Scale, soft-cap, bias of two keys of two rows.</summary>
+    /// <summary>Scale, soft-cap, bias of two keys of two rows; in base-2 units, so that equal logits differ by 0 however large they are.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Fragment Logits<T>(
         Fragment s, int key, float scale, float softcap, bool hasBias, long bias0, int first0, int end0, long bias1, int first1, int end1)
@@ -25,14 +25,14 @@ internal static partial class DecodeKernel
         float s = product * scale;
         if (softcap > 0)
         {
-            s = softcap * Arithmetic.Tanh(s / softcap);
+            s = SoftCap.Apply(s, softcap);
         }
         if (hasBias && key >= first && key < end)
         {
             float added = GlobalMemory.LoadElement<T>(bias + (key * 2L));
-            s = added == float.NegativeInfinity ? added : s + added;
+            s = BiasedLogit.Of(s, added);
         }
-        return s;
+        return s * Arithmetic.Log2E;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -57,7 +57,6 @@ internal static partial class DecodeKernel
         int group = heads / kvHeads, rows = IntrinsicMath.Min(Rows, (group * queryLength) - firstRow);
 
         Visibility v = Visibility.Of(b, keyLengths, queryOffsets, queryLength, keyLength, causal, window);
-        v.Keys = IntrinsicMath.Clamp(v.Keys, 0, keyLength); // a length on the device is checked by nobody before
         int lowest = Visibility.First(v, v.Offset), highest = Visibility.End(v, v.Offset + queryLength - 1); // what any row sees
         int innerFirst = Visibility.First(v, v.Offset + queryLength - 1), innerEnd = Visibility.End(v, v.Offset); // what all rows see
         int begin = IntrinsicMath.Max(split * chunkKeys, lowest & ~(KeyRing<H>.Keys - 1)), end = IntrinsicMath.Min((split * chunkKeys) + chunkKeys, highest);
@@ -106,8 +105,8 @@ internal static partial class DecodeKernel
         int first1 = Visibility.First(v, v.Offset + token1), end1 = upper + 8 < rows ? Visibility.End(v, v.Offset + token1) : 0;
         long bias0 = bias + (((b * biasBatchStride) + (((kvHead * group) + ((firstRow + upper) / queryLength)) * biasHeadStride) + (token0 * biasTokenStride)) * 2);
         long bias1 = bias + (((b * biasBatchStride) + (((kvHead * group) + ((firstRow + upper + 8) / queryLength)) * biasHeadStride) + (token1 * biasTokenStride)) * 2);
-        bool isPlain = softcap == 0 && bias == 0;
-        float log2 = isPlain ? scale * Arithmetic.Log2E : Arithmetic.Log2E;
+        bool isPlain = softcap == 0 & bias == 0 & scale > 0; // the maximum of the products is that of the logits
+        float log2 = isPlain ? scale * Arithmetic.Log2E : 1f;
 
         float max0 = float.NegativeInfinity, max1 = float.NegativeInfinity, sum0 = 0f, sum1 = 0f;
         Fragment[] o = new Fragment[16];

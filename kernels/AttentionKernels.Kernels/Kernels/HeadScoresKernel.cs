@@ -1,7 +1,5 @@
-using System.Runtime.CompilerServices;
 using AttentionKernels.Kernels.Device;
 using ILGPU;
-using ILGPU.Runtime.Cuda;
 
 namespace AttentionKernels.Kernels;
 
@@ -53,8 +51,8 @@ internal static class HeadScoresKernel
             {
                 SpokenWeights after = SpokenWeights.Of(row, sink, alpha, clampNegative);
                 counted += 1f;
-                meanBefore += Divide(before.AlignedMass, keys);
-                meanAfter += Divide(after.AlignedMass, keys);
+                meanBefore += Arithmetic.Divide(before.AlignedMass, keys);
+                meanAfter += Arithmetic.Divide(after.AlignedMass, keys);
                 maxBefore += before.Largest;
                 maxAfter += after.Largest;
             }
@@ -87,30 +85,22 @@ internal static class HeadScoresKernel
                 counts.Y += moreCounts.Y;
             }
             float pairs = (float)(end - first) * GlobalMemory.LoadInt(boxedCount + (b * 4L));
-            float score = pairs == 0 ? 0f : Divide(counts.X, pairs);
+            float score = pairs == 0 ? 0f : Arithmetic.Divide(counts.X, pairs);
             GlobalMemory.Store(headScores + (head * 4L), score);
             if (alignment != 0)
             {
                 float gate = headScoresIn == 0 ? score : GlobalMemory.LoadFloat(headScoresIn + (head * 4L));
                 bool active = gate > lambda;
                 float rows = Arithmetic.Max(counts.Y, 1f);
-                float mean = Divide(metrics.X, rows), max = Divide(metrics.Z, rows);
+                float mean = Arithmetic.Divide(metrics.X, rows), max = Arithmetic.Divide(metrics.Z, rows);
                 new Float4
                 {
                     X = mean,
-                    Y = active ? Divide(metrics.Y, rows) : mean,
+                    Y = active ? Arithmetic.Divide(metrics.Y, rows) : mean,
                     Z = max,
-                    W = active ? Divide(metrics.W, rows) : max,
+                    W = active ? Arithmetic.Divide(metrics.W, rows) : max,
                 }.StoreGlobal(alignment + (head * 16L));
             }
         }
-    }
-
-    /// <summary>x / y, rounded once: few divisions, and scores are compared with a threshold.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Divide(float x, float y)
-    {
-        CudaAsm.Emit("div.rn.f32 %0, %1, %2;", out float quotient, x, y);
-        return quotient;
     }
 }

@@ -80,7 +80,7 @@ internal static partial class PrefillSimtKernel
         if (hasBias & isSeen)
         {
             float added = GlobalMemory.LoadElement<T>(biasRow + ((long)key * T.Bytes));
-            logit = added == float.NegativeInfinity ? added : logit + added;
+            logit = BiasedLogit.Of(logit, added);
         }
         s[at] = isSeen ? logit : float.NegativeInfinity;
     }

@@ -35,7 +35,7 @@ internal static partial class PrefillSimtKernel
         float largestBoxed = Arithmetic.Max(
             Arithmetic.Max(Among(s[4 * i], boxed, 1), Among(s[(4 * i) + 1], boxed, 2)),
             Arithmetic.Max(Among(s[(4 * i) + 2], boxed, 4), Among(s[(4 * i) + 3], boxed, 8)));
-        boxedMax[i] = Arithmetic.Max(boxedMax[i], largestBoxed * Arithmetic.Log2E);
+        boxedMax[i] = Arithmetic.Max(boxedMax[i], largestBoxed);
         float before = restMax[i];
         float reference = Raise(restMax, restSum, i, RowMax(largest), rest);
         boxedSum[i] *= Factor(before, restMax[i]);
@@ -83,7 +83,7 @@ internal static partial class PrefillSimtKernel
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static float Raise(float[] max, float[] sum, int i, float logit, float[] outputs)
     {
-        float before = max[i], now = Arithmetic.Max(before, logit * Arithmetic.Log2E), factor = Factor(before, now);
+        float before = max[i], now = Arithmetic.Max(before, logit), factor = Factor(before, now);
         max[i] = now;
         sum[i] *= factor;
         Scale(outputs, 8 * i, factor);
@@ -91,9 +91,9 @@ internal static partial class PrefillSimtKernel
         return now == float.NegativeInfinity ? 0f : now;
     }
 
-    /// <summary>2^(before - now), 1 where both are -inf.</summary>
+    /// <summary>e^(before - now), 1 where both are -inf.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Factor(float before, float now) => now == float.NegativeInfinity ? 1f : Arithmetic.Exp2(before - now);
+    private static float Factor(float before, float now) => now == float.NegativeInfinity ? 1f : Exp(before - now);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Scale(float[] values, int at, float factor)
@@ -104,10 +104,14 @@ internal static partial class PrefillSimtKernel
         values[at + 3] *= factor;
     }
 
-    /// <summary>e^logit relative to a maximum; the product is exact before the sum, so logits of thousands lose nothing. -0 for a key that the row does not see.</summary>
+    /// <summary>
+    /// e^(logit - maximum), and -0 for a key that the row does not see. Differences are taken before the change to base 2: large logits lose nothing, and the largest weight is exactly 1.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Weight(float logit, float reference) =>
-        logit == float.NegativeInfinity ? Hidden : Arithmetic.Exp2(Arithmetic.Fma(logit, Arithmetic.Log2E, -reference));
+    private static float Weight(float logit, float reference) => logit == float.NegativeInfinity ? Hidden : Exp(logit - reference);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float Exp(float x) => Arithmetic.Exp2(x * Arithmetic.Log2E);
 
     private static float Hidden
     {

@@ -68,11 +68,9 @@ internal static partial class PrefillSimtKernel
     private static void Write<T>(int i, bool isWanted, float[] max, float[] sum, float[] outputs, float sink, long target, int columns)
         where T : struct, IElement
     {
-        float largest = Arithmetic.Max(max[i], sink);
-        float scale = sum[i] == 0 ? 0f : Arithmetic.Exp2(max[i] - largest);
-        float total = sum[i] * scale;
-        total += sink == float.NegativeInfinity ? 0f : Arithmetic.Exp2(sink - largest);
-        scale = sum[i] == 0 ? 0f : scale * Arithmetic.Reciprocal(total);
+        float largest = Arithmetic.Max(max[i], sink), scale = Exp(max[i] - largest);
+        float total = Arithmetic.Fma(sum[i], scale, sink == float.NegativeInfinity ? 0f : Exp(sink - largest));
+        scale = sum[i] == 0 ? 0f : Arithmetic.Divide(scale, total);
         if (isWanted)
         {
             Scale(outputs, 8 * i, scale);
@@ -92,12 +90,12 @@ internal static partial class PrefillSimtKernel
         {
             new SpokenStats
             {
-                MaxAligned = alignedMax[i],
+                MaxAligned = alignedMax[i] * Arithmetic.Log2E,
                 SumAligned = alignedSum[i],
-                MaxRest = restMax[i],
+                MaxRest = restMax[i] * Arithmetic.Log2E,
                 SumRest = restSum[i],
                 SumBoxed = boxedSum[i],
-                MaxBoxed = boxedMax[i],
+                MaxBoxed = boxedMax[i] * Arithmetic.Log2E,
             }.Store(stats);
         }
         if (isWanted)

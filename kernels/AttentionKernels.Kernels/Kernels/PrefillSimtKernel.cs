@@ -66,13 +66,12 @@ internal static partial class PrefillSimtKernel
     {
         int shared = BlockMemory.Start(), weights = shared + OperandBytes, alignedWeights = weights + WeightBytes;
         int thread = Group.IdxX, x = thread & 15, y = thread >> 4;
-        int entry = blocks == 0 ? Grid.IdxX : GlobalMemory.LoadInt(blocks + (Grid.IdxX * 4L));
-        int b = entry / rowBlocks, h = Grid.IdxY, kvHead = h / (heads / kvHeads);
-        int firstRow = entry % rowBlocks * Rows, myRow = firstRow + (4 * y);
+        RowBlock block = RowBlock.Of(blocks, rowBlocks, Rows);
+        int b = block.Batch, h = Grid.IdxY, kvHead = h / (heads / kvHeads);
+        int firstRow = block.FirstRow, myRow = firstRow + (4 * y);
         int column = Grid.IdxZ * Columns;
 
         Visibility v = Visibility.Of(b, keyLengths, queryOffsets, queryLength, keyLength, causal, window);
-        v.Keys = IntrinsicMath.Clamp(v.Keys, 0, keyLength); // a length on the device is checked by nobody before
         int keys = v.Keys, lastRow = IntrinsicMath.Min(firstRow + Rows, queryLength) - 1;
         int begin = Visibility.First(v, v.Offset + firstRow), end = Visibility.End(v, v.Offset + lastRow);
 
@@ -221,7 +220,7 @@ internal static partial class PrefillSimtKernel
         Reduce<TClasses>(1, restSum, alignedSum, boxedMax, boxedSum);
         Reduce<TClasses>(2, restSum, alignedSum, boxedMax, boxedSum);
         Reduce<TClasses>(3, restSum, alignedSum, boxedMax, boxedSum);
-        float sink = Softmax.Sink(headSink, h);
+        float sink = headSink == 0 ? float.NegativeInfinity : GlobalMemory.LoadFloat(headSink + (h * 4L));
         long outputRow = output + (((b * outputBatchStride) + (h * outputHeadStride) + (myRow * outputTokenStride) + column + (4 * x)) * T.Bytes);
         int left = columns - (4 * x); // in the first 64 columns; in the next 64 fewer
         if (myRow < queryLength)

@@ -70,6 +70,32 @@ public sealed unsafe class DecodeKernelTests
         }
     }
 
+    [Theory]
+    [InlineData(-0.3f)]
+    [InlineData(0f)]
+    public void Scale_May_Be_Any_Number(float scale)
+    {
+        CaseSpec spec = new() { Type = ElementType.BFloat16, D = 64, Dv = 64, S = 2, T = 90, Causal = true, Seed = 20 };
+        using AttentionCase c = new(spec, nameof(Scale_May_Be_Any_Number));
+        c.Problem.Scale = scale;
+        Launch(c, 64);
+        c.Check(c.Output(), [], []);
+    }
+
+    [Fact]
+    public void A_Row_Whose_Keys_All_Have_The_Lowest_Bias_Sees_Them_All()
+    {
+        CaseSpec spec = new() { Type = ElementType.BFloat16, D = 64, Dv = 64, S = 2, T = 90, Bias = true, Seed = 21 };
+        using AttentionCase c = new(spec, nameof(A_Row_Whose_Keys_All_Have_The_Lowest_Bias_Sees_Them_All));
+        for (int j = 0; j < spec.T; j++)
+        {
+            spec.Type.Store(c.Problem.Bias.Data, j, Tolerance.Rounded(spec.Type, -3.38e38f));
+        }
+        Launch(c, 64);
+        c.Check(c.Output(), [], []);
+        Assert.Contains(c.Output()[..64], x => x != 0);
+    }
+
     // Rows 16-byte aligned, value and head of one size, 16-bit elements, no roles; few rows.
     private static CaseSpec Fit(CaseSpec spec)
     {

@@ -82,6 +82,32 @@ public sealed unsafe class PrefillSimtKernelTests
         Assert.Equal(alignment, c.Alignment());
     }
 
+    [Theory]
+    [InlineData(-0.3f)]
+    [InlineData(0f)]
+    public void Scale_May_Be_Any_Number(float scale)
+    {
+        CaseSpec spec = new() { Type = ElementType.Float32, D = 8, Dv = 8, S = 2, T = 90, Causal = true, Roles = RoleMode.Self, Seed = 20 };
+        using AttentionCase c = new(spec, nameof(Scale_May_Be_Any_Number));
+        c.Problem.Scale = scale;
+        Launch(c);
+        c.Check(c.Output(), c.HeadScores(), c.Alignment());
+    }
+
+    [Fact]
+    public void A_Row_Whose_Keys_All_Have_The_Lowest_Bias_Sees_Them_All()
+    {
+        CaseSpec spec = new() { Type = ElementType.Float32, D = 8, Dv = 8, S = 2, T = 90, Bias = true, Roles = RoleMode.Self, Seed = 21 };
+        using AttentionCase c = new(spec, nameof(A_Row_Whose_Keys_All_Have_The_Lowest_Bias_Sees_Them_All));
+        for (int j = 0; j < spec.T; j++)
+        {
+            spec.Type.Store(c.Problem.Bias.Data, j, Tolerance.Rounded(spec.Type, -3.38e38f));
+        }
+        Launch(c);
+        c.Check(c.Output(), c.HeadScores(), c.Alignment());
+        Assert.Contains(c.Output()[..8], x => x != 0);
+    }
+
     // The emulator runs some 10 million lane instructions a second.
     private static CaseSpec Small(CaseSpec spec) => spec with
     {

@@ -32,30 +32,28 @@ internal sealed partial class Ptxas(string path)
         // Stays when the kernel fails, to look at.
         string folder = Path.Combine(Path.GetTempPath(), "attention-kernels", kernel.Configuration.Name);
         Directory.CreateDirectory(folder);
+        string ptx = Path.Combine(folder, "kernel.ptx"), cubin = Path.Combine(folder, "kernel.cubin");
+        await File.WriteAllTextAsync(ptx, kernel.Ptx, cancellation);
+        List<PtxasReport> reports = [];
+        foreach (string device in Devices)
         {
-            string ptx = Path.Combine(folder, "kernel.ptx"), cubin = Path.Combine(folder, "kernel.cubin");
-            await File.WriteAllTextAsync(ptx, kernel.Ptx, cancellation);
-            List<PtxasReport> reports = [];
-            foreach (string device in Devices)
+            (int exit, string output) = await RunAsync(path, ["-v", "-arch=" + device, ptx, "-o", cubin], cancellation);
+            if (exit != 0)
             {
-                (int exit, string output) = await RunAsync(path, ["-v", "-arch=" + device, ptx, "-o", cubin], cancellation);
-                if (exit != 0)
-                {
-                    throw new CompileException($"{kernel.Configuration.Name} for {device}: {output} (see {ptx})");
-                }
-                PtxasReport report = new(
-                    device, Number(RegistersUsed(), output), Number(StackUsed(), output), Number(SpillStores(), output), await InstructionsAsync(cubin, cancellation));
-                if (report.StackBytes != 0 || report.SpillBytes != 0 || report.Registers > kernel.Configuration.MaxRegisters)
-                {
-                    throw new CompileException(
-                        $"{kernel.Configuration.Name} for {device}: {report.Registers} registers (at most {kernel.Configuration.MaxRegisters}), "
-                        + $"{report.StackBytes} bytes of stack and {report.SpillBytes} of spills (none expected); see {ptx}");
-                }
-                reports.Add(report);
+                throw new CompileException($"{kernel.Configuration.Name} for {device}: {output} (see {ptx})");
             }
-            Directory.Delete(folder, recursive: true);
-            return [.. reports];
+            PtxasReport report = new(
+                device, Number(RegistersUsed(), output), Number(StackUsed(), output), Number(SpillStores(), output), await InstructionsAsync(cubin, cancellation));
+            if (report.StackBytes != 0 || report.SpillBytes != 0 || report.Registers > kernel.Configuration.MaxRegisters)
+            {
+                throw new CompileException(
+                    $"{kernel.Configuration.Name} for {device}: {report.Registers} registers (at most {kernel.Configuration.MaxRegisters}), "
+                    + $"{report.StackBytes} bytes of stack and {report.SpillBytes} of spills (none expected); see {ptx}");
+            }
+            reports.Add(report);
         }
+        Directory.Delete(folder, recursive: true);
+        return [.. reports];
     }
 
     /// <summary>Machine instructions, counted by cuobjdump beside the assembler; null when it is not there.</summary>

@@ -4,4 +4,6 @@ namespace AttentionKernels.Tests.PtxEmulator;
 internal readonly record struct PtxBlockIndex(int X, int Y, int Z)
 {
     public static implicit operator PtxBlockIndex((int X, int Y, int Z) index) => new(index.X, index.Y, index.Z);
+
+    public override string ToString() => $"({X}, {Y}, {Z})";
 }

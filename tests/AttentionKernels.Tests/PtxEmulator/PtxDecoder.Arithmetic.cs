@@ -13,8 +13,15 @@ internal sealed unsafe partial class PtxDecoder
         if (type.Kind == 'p')
         {
             _i.D = Destination(0, 1);
-            _i.A = PredicateSource(source, out _i.NegatedA);
-            _i.Mode = 'm';
+            if (source.Kind == PtxOperandKind.Integer)
+            {
+                (_i.A, _i.Mode, _i.NegatedA) = (_i.D, 'c', source.Value != 0);
+            }
+            else
+            {
+                _i.A = PredicateSource(source, out _i.NegatedA);
+                _i.Mode = 'm';
+            }
             _i.Class = PtxOpClass.Compare;
             _i.Execute = &Warp.PredicateLogic;
         }

@@ -30,7 +30,7 @@ internal sealed class PtxException : Exception
     private static string Describe(string problem, int line, string text, PtxBlockIndex? block, int? thread)
     {
         string place = line > 0 ? $"line {line}: {problem}  |  {text}" : problem;
-        string who = block is PtxBlockIndex b ? $"  |  block ({b.X}, {b.Y}, {b.Z})" : "";
+        string who = block is PtxBlockIndex b ? $"  |  block {b}" : "";
         return thread is int t ? $"{place}{who}, thread {t} (warp {t / 32}, lane {t % 32})" : place + who;
     }
 }

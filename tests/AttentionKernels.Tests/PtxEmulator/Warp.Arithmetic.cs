@@ -65,7 +65,7 @@ internal sealed unsafe partial class Warp
 
     public static void GreaterOrEqualF32(Warp w, PtxInstruction i) => w.CompareFloats(i, (a, b) => Vector256.GreaterThanOrEqual(a, b).AsUInt32());
 
-    /// <summary>Logic of predicates: Mode &amp;, |, ^, ! (not), m (move); sources A and B.</summary>
+    /// <summary>Logic of predicates: Mode &amp;, |, ^, ! (not), m (move), c (constant: NegatedA); sources A and B.</summary>
     public static void PredicateLogic(Warp w, PtxInstruction i)
     {
         uint a = w.Predicate(i.A) ^ (i.NegatedA ? All : 0);
@@ -76,6 +76,7 @@ internal sealed unsafe partial class Warp
             '|' => a | b,
             '^' => a ^ b,
             '!' => ~a,
+            'c' => i.NegatedA ? All : 0,
             _ => a,
         });
     }

@@ -53,6 +53,11 @@ internal unsafe struct CudaCall
         Require(Problem.Output.IsEmpty || Problem.Output.Type == type, $"Output is {Problem.Output.Type}, expected {type} as Query");
         Require(Problem.Bias.IsEmpty || Problem.Bias.Type == type, $"Bias is {Problem.Bias.Type}, expected {type} as Query");
         Require(Problem.Heads <= MaxGrid && Problem.Batch <= MaxGrid, $"Heads, Batch are {Problem.Heads}, {Problem.Batch}, expected at most {MaxGrid}");
+        Require(Problem.KeyLength < MaxLength && Problem.QueryLength < MaxLength, $"KeyLength, QueryLength are {Problem.KeyLength}, {Problem.QueryLength}, expected less than {MaxLength}");
+        for (int b = 0; b < Problem.Batch && HostQueryOffsets != null; b++)
+        {
+            Require(HostQueryOffsets[b] is > -MaxLength and < MaxLength, $"QueryOffsets[{b}] is {HostQueryOffsets[b]}, expected less than {MaxLength} either way");
+        }
         Require(Bias.SpeakerScores == null, "SpeakerScores are given, expected null: the CUDA engine has no scores by speaker");
         if (!Bias.Keys.IsEmpty)
         {
@@ -68,6 +73,9 @@ internal unsafe struct CudaCall
             }
         }
     }
+
+    /// <summary>What lengths and positions stay below: kernels add two of them in 32 bits.</summary>
+    private const int MaxLength = 1 << 29;
 
     /// <summary>Most blocks along the second axis of a grid.</summary>
     private const int MaxGrid = 65535;

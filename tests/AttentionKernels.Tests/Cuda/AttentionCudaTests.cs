@@ -253,6 +253,13 @@ public sealed unsafe class AttentionCudaTests(StubDriver stub)
         SocialBias speakers = bias with { SpeakerScores = &scores, SpeakerCount = 1 };
         CudaCall call = new() { Problem = c.Problem, Bias = speakers, HostKeyLengths = c.Problem.KeyLengths, HostQueryOffsets = c.Problem.QueryOffsets };
         Assert.Contains("no scores by speaker", Assert.Throws<ArgumentException>(call.Validate).Message, StringComparison.Ordinal);
+
+        int far = 1 << 29;
+        call = new() { Problem = c.Problem with { Batch = 1 }, HostQueryOffsets = &far };
+        Assert.Contains("QueryOffsets[0] is 536870912", Assert.Throws<ArgumentException>(call.Validate).Message, StringComparison.Ordinal);
+        call.HostQueryOffsets = null;
+        call.Problem.KeyLength = far;
+        Assert.Contains("KeyLength, QueryLength are 536870912, 8", Assert.Throws<ArgumentException>(call.Validate).Message, StringComparison.Ordinal);
     }
 
     private void ForAll(int cases, string test, Action<AttentionCase, EmulatedDevice> law, Func<CaseSpec, CaseSpec>? restrict = null) => Properties.ForAll(

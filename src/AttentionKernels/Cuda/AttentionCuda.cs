@@ -20,7 +20,7 @@ namespace AttentionKernels.Cuda;
 /// </remarks>
 internal static unsafe class AttentionCuda
 {
-    /// <summary>Stems of the kernels that calls launch, for a type and head size: what to load before a run.</summary>
+    /// <summary>The kernels that calls may launch, for a type and head size: what to load before a run.</summary>
     /// <param name="kernels">The kernels that there are.</param>
     /// <param name="type">Element type.</param>
     /// <param name="headSize">Head size; 0: not known yet, so those of any.</param>

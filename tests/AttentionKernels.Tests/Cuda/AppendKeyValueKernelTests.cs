@@ -3,6 +3,7 @@ using AttentionKernels.Tests.Support;
 namespace AttentionKernels.Tests.Cuda;
 
 /// <summary>Rotary embedding and the cache, against loops that say what com.microsoft::GroupQueryAttention says.</summary>
+[Trait(TestDevice.Trait, TestDevice.Yes)]
 public sealed unsafe class AppendKeyValueKernelTests
 {
     private const int Heads = 3, KvHeads = 2, Batch = 2, Positions = 30;
@@ -59,7 +60,7 @@ public sealed unsafe class AppendKeyValueKernelTests
 
     private static void Check(Setup s)
     {
-        using EmulatedKernels run = new();
+        using TestKernels run = new();
         Random random = new(s.Size + s.Pairs);
         float[] Values(int count) => [.. Enumerable.Range(0, count).Select(_ => Tolerance.Rounded(s.Type, (float)(random.NextDouble() * 4) - 2))];
         float[] query = Values(Batch * Heads * s.NewKeys * s.Size), key = Values(Batch * KvHeads * s.NewKeys * s.Size), value = Values(Batch * KvHeads * s.NewKeys * s.ValueSize);
@@ -85,8 +86,8 @@ public sealed unsafe class AppendKeyValueKernelTests
             ("rotaryPairs", s.Pairs), ("interleaved", s.Interleaved ? 1 : 0), ("positions", Positions), ("lengthAdd", 1));
 
         bool isPrompt = s.NewKeys == s.KeyLength;
-        Assert.Equal(s.Valid, EmulatedKernels.Read<int>(valid, Batch));
-        Assert.Equal([.. s.Valid.Select(n => isPrompt ? 0 : n - s.NewKeys)], EmulatedKernels.Read<int>(offsets, Batch));
+        Assert.Equal(s.Valid, TestKernels.Read<int>(valid, Batch));
+        Assert.Equal([.. s.Valid.Select(n => isPrompt ? 0 : n - s.NewKeys)], TestKernels.Read<int>(offsets, Batch));
         for (int b = 0; b < Batch; b++)
         {
             int first = isPrompt ? 0 : s.Valid[b] - s.NewKeys;

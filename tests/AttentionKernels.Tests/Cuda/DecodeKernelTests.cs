@@ -3,6 +3,7 @@ using AttentionKernels.Tests.Support;
 namespace AttentionKernels.Tests.Cuda;
 
 /// <summary>Split keys and their combination, against the float64 reference.</summary>
+[Trait(TestDevice.Trait, TestDevice.Yes)]
 public sealed unsafe class DecodeKernelTests
 {
     private const int Rows = 16;
@@ -124,7 +125,7 @@ public sealed unsafe class DecodeKernelTests
     private static void Launch(AttentionCase c, int chunk)
     {
         using KernelCase kernel = new(c);
-        EmulatedKernels run = kernel.Kernels;
+        TestKernels run = kernel.Kernels;
         AttentionProblem p = c.Problem;
         int splits = (p.KeyLength + chunk - 1) / chunk, rows = p.Batch * p.Heads * p.QueryLength;
         long stats = run.Output<float>("partial stats", rows * splits * 2), outputs = run.Output<float>("partial outputs", rows * splits * p.HeadSize);

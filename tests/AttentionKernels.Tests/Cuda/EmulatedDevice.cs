@@ -1,109 +1,74 @@
-using System.Collections.Concurrent;
-using System.Runtime.InteropServices;
-using System.Text;
 using AttentionKernels.Cuda;
-using AttentionKernels.Tests.PtxEmulator;
 using AttentionKernels.Tests.Support;
 
 namespace AttentionKernels.Tests.Cuda;
 
 /// <summary>
 /// A device that computes: what the launcher passes to the stub driver is run by the PTX emulator. Everything between the engine and a real GPU is the real thing: plans, packing of parameters,
-/// driver calls, committed PTX. One at a time.
+/// driver calls, committed PTX. Device memory is the host's, byte by byte what a call may touch. One at a time.
 /// </summary>
-internal sealed unsafe class EmulatedDevice : IDisposable
+internal sealed unsafe class EmulatedDevice : TestDevice
 {
-    private static readonly ConcurrentDictionary<string, PtxModule> Modules = new();
-    private static EmulatedDevice? _current;
-
     private readonly StubDriver _stub;
-    private readonly Dictionary<string, KernelEntry> _kernels;
-    private Exception? _error;
+    private readonly StubProcessor _processor;
+    private readonly CudaContext _context;
 
-    public EmulatedDevice(StubDriver stub, PtxOptions? options = null)
+    public EmulatedDevice(StubDriver stub)
     {
+        if (Ordinal != null)
+        {
+            throw new InvalidOperationException($"this test is about the emulator, and {Variable} is set: run only classes with the trait {Trait}={Yes} on a device");
+        }
         _stub = stub;
-        Options = options ?? new PtxOptions { Workers = 2 };
         stub.Reset();
-        stub.SetHooks(&Launch, &Written);
-        KernelManifest kernels = KernelManifest.Embedded;
-        _kernels = kernels.Entries.ToDictionary(kernel => kernel.Name);
-        Context = new CudaContext(new CudaDriver(stub.Path), 0, kernels);
-        Context.Load(kernels.Entries);
-        _current = this;
+        _processor = new StubProcessor(stub.Library);
+        _context = new CudaContext(new CudaDriver(stub.Path), 0, KernelManifest.Embedded);
+        _context.Load(KernelManifest.Embedded.Entries);
     }
-
-    public CudaContext Context { get; }
-
-    public PtxOptions Options { get; }
-
-    /// <summary>What kernels may touch.</summary>
-    public GlobalMemory Memory { get; } = new();
 
     /// <summary>Kernels that ran, by stem.</summary>
-    public List<string> Launched { get; } = [];
+    public List<string> Launched => _processor.Launched;
 
-    /// <summary>Runs a case on the device: its buffers are what kernels may touch, and its scratch memory has margins and no values.</summary>
-    public void Run(AttentionCase c) => Run(c, c.Problem, c.Bias);
-
-    /// <summary>Runs a call over the buffers of a case.</summary>
-    public void Run(AttentionCase c, AttentionProblem problem, SocialBias bias)
-    {
-        CudaCall call = new()
-        {
-            Problem = problem,
-            Bias = bias with { SpeakerScores = null, SpeakerCount = 0 },
-            HostKeyLengths = problem.KeyLengths,
-            HostQueryOffsets = problem.QueryOffsets,
-        };
-        Run(c, call);
-    }
-
-    /// <summary>Runs a call over the buffers of a case and others.</summary>
-    public void Run(AttentionCase c, in CudaCall call, params (string Name, GuardedBuffer Buffer, bool IsResult)[] others)
+    public override void Run(AttentionCase c, in CudaCall call, params (string Name, GuardedBuffer Buffer, bool IsResult)[] others)
     {
         List<GuardedBuffer> registered = [];
         try
         {
-            foreach ((string name, GuardedBuffer buffer, bool isResult) in c.Buffers.Concat(others))
+            foreach ((string name, GuardedBuffer buffer, bool isResult) in DeviceBuffers(c, others))
             {
-                // Roles are the host's: a kernel that reads one is stopped.
-                if (buffer.Bytes > 0 && name is not ("modality" or "speakers" or "frames"))
-                {
-                    Memory.Register(buffer.Data, (nuint)buffer.Bytes, initialised: !isResult, writable: isResult, name);
-                    registered.Add(buffer);
-                }
+                _processor.Memory.Register(buffer.Data, (nuint)buffer.Bytes, initialised: !isResult, writable: isResult, name);
+                registered.Add(buffer);
             }
             Run(call, c.Repro);
         }
         finally
         {
-            registered.ForEach(buffer => Memory.Unregister(buffer.Data));
+            registered.ForEach(buffer => _processor.Memory.Unregister(buffer.Data));
         }
     }
 
-    /// <summary>Runs a call whose tensors are registered.</summary>
-    public void Run(in CudaCall call, string repro)
+    /// <summary>Runs a call whose tensors are registered. Its scratch memory has margins and no values.</summary>
+    private void Run(in CudaCall call, string repro)
     {
         call.Validate();
-        CudaQueue queue = new(Context, (void*)0x57);
+        CudaQueue queue = new(_context, (void*)0x57);
         try
         {
             nuint bytes = AttentionCuda.ScratchBytes(ref queue, call);
             using GuardedBuffer scratch = new(Math.Max(1, (long)bytes));
-            Memory.Register(scratch.Data, (nuint)scratch.Bytes, initialised: false, writable: true, "scratch");
+            _processor.Memory.Register(scratch.Data, (nuint)scratch.Bytes, initialised: false, writable: true, "scratch");
             try
             {
                 AttentionCuda.Run(ref queue, call, scratch.Data, bytes);
             }
-            catch (CudaException) when (_error != null)
+            catch (CudaException) when (_processor.TakeError() is { } error)
             {
-                throw new InvalidOperationException($"{_error.Message}; {repro}", _error);
+                throw new InvalidOperationException($"{error.Message}; {repro}", error);
             }
             finally
             {
-                _error = null;
-                Memory.Unregister(scratch.Data);
+                _ = _processor.TakeError();
+                _processor.Memory.Unregister(scratch.Data);
             }
             scratch.CheckMargins("scratch", repro);
         }
@@ -113,34 +78,5 @@ internal sealed unsafe class EmulatedDevice : IDisposable
         }
     }
 
-    public void Dispose()
-    {
-        _current = null;
-        _stub.Reset();
-    }
-
-    [UnmanagedCallersOnly]
-    private static int Launch(byte* name, uint* grid, uint threads, uint sharedBytes, byte* parameters, int bytes)
-    {
-        const int LaunchFailed = 719;
-        EmulatedDevice device = _current!;
-        try
-        {
-            KernelEntry kernel = device._kernels[Marshal.PtrToStringUTF8((nint)name)!];
-            device.Launched.Add(kernel.Kernel);
-            PtxModule module = Modules.GetOrAdd(kernel.File, file => PtxModule.Parse(Encoding.UTF8.GetString(KernelResources.ReadPtx(file).AsSpan()[..^1])));
-            PtxLaunch.Run(
-                module, kernel.Name, new PtxBlockIndex((int)grid[0], (int)grid[1], (int)grid[2]), (int)threads, (int)sharedBytes, new ReadOnlySpan<byte>(parameters, bytes), device.Memory,
-                device.Options);
-            return 0;
-        }
-        catch (Exception e)
-        {
-            device._error = e;
-            return LaunchFailed;
-        }
-    }
-
-    [UnmanagedCallersOnly]
-    private static void Written(ulong address, nuint bytes) => _current!.Memory.MarkInitialised((void*)address, bytes);
+    public override void Dispose() => _stub.Reset();
 }

@@ -1,6 +1,7 @@
 namespace AttentionKernels.Tests.Cuda;
 
 /// <summary>The gate alone: sums over more rows than a block has threads, elements without rows, partials that attention seldom leaves.</summary>
+[Trait(TestDevice.Trait, TestDevice.Yes)]
 public sealed class HeadScoresKernelTests
 {
     private const int Heads = 2;
@@ -18,7 +19,7 @@ public sealed class HeadScoresKernelTests
         SpokenPartials[] partials = [.. Enumerable.Range(0, Heads * spoken).Select(n => Row(random, alignedKeys[run[n % spoken]]))];
         float[] sinks = [1f, 3f], scoresIn = [0.1f, 1e-6f, 0, 0, 1, float.NaN];
         const float Lambda = 5e-5f;
-        using EmulatedKernels kernels = new();
+        using TestKernels kernels = new();
         long scores = kernels.Output<float>("head scores", batch * Heads), alignment = kernels.Output<float>("alignment", batch * Heads * 4);
         kernels.Run(
             "HeadScores", (Heads, batch, 1),
@@ -27,7 +28,7 @@ public sealed class HeadScoresKernelTests
             ("headSink", hasSink ? kernels.Input("head sink", sinks) : 0), ("headScoresIn", hasScoresIn ? kernels.Input("scores in", scoresIn) : 0),
             ("headScores", scores), ("alignment", alignment), ("lambda", Lambda), ("alpha", 1), ("heads", Heads), ("spoken", spoken));
 
-        float[] actualScores = EmulatedKernels.Read<float>(scores, batch * Heads), actual = EmulatedKernels.Read<float>(alignment, batch * Heads * 4);
+        float[] actualScores = TestKernels.Read<float>(scores, batch * Heads), actual = TestKernels.Read<float>(alignment, batch * Heads * 4);
         for (int b = 0; b < batch; b++)
         {
             for (int h = 0; h < Heads; h++)
@@ -71,15 +72,15 @@ public sealed class HeadScoresKernelTests
     public void Nan_In_One_Row_Makes_The_Score_Nan_And_The_Head_Inactive()
     {
         SpokenPartials[] partials = [new(1, 1, 2, 1, 0.5f, 1), new(1, float.NaN, 2, 1, 0.5f, 1)];
-        using EmulatedKernels kernels = new();
+        using TestKernels kernels = new();
         long scores = kernels.Output<float>("head scores", 1), alignment = kernels.Output<float>("alignment", 4);
         kernels.Run(
             "HeadScores", (1, 1, 1),
             ("stats", kernels.Input("stats", partials.SelectMany(p => p.Stats).ToArray())), ("spokenStart", kernels.Input<int>("spoken start", [0, 2])),
             ("boxedCount", kernels.Input<int>("boxed count", [4])), ("run", kernels.Input<int>("run", [0, 0])), ("alignedKeys", kernels.Input<int>("aligned keys", [2])),
             ("headScores", scores), ("alignment", alignment), ("lambda", -1), ("alpha", 1), ("heads", 1), ("spoken", 2));
-        Assert.True(float.IsNaN(EmulatedKernels.Read<float>(scores, 1)[0]));
-        Assert.All(EmulatedKernels.Read<float>(alignment, 4), x => Assert.True(float.IsNaN(x)));
+        Assert.True(float.IsNaN(TestKernels.Read<float>(scores, 1)[0]));
+        Assert.All(TestKernels.Read<float>(alignment, 4), x => Assert.True(float.IsNaN(x)));
     }
 
     // A row with no aligned key by role has none in its partials, either.

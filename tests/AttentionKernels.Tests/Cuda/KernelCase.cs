@@ -24,7 +24,7 @@ internal sealed unsafe class KernelCase : IDisposable
         FindRoles();
     }
 
-    public EmulatedKernels Kernels { get; } = new();
+    public TestKernels Kernels { get; } = new();
 
     public string ElementName => _case.Spec.Type switch { ElementType.Float16 => "f16", ElementType.BFloat16 => "bf16", _ => "f32" };
 

@@ -3,6 +3,7 @@ using AttentionKernels.Tests.Support;
 namespace AttentionKernels.Tests.Cuda;
 
 /// <summary>The epilogue alone, on partials that attention seldom leaves.</summary>
+[Trait(TestDevice.Trait, TestDevice.Yes)]
 public sealed class SocialBiasKernelTests
 {
     private const int Heads = 3, Size = 37;
@@ -22,7 +23,7 @@ public sealed class SocialBiasKernelTests
         SpokenPartials[] partials = [.. Enumerable.Range(0, Heads * spoken).Select(n => n == 3 ? SpokenPartials.Unseen : SpokenPartials.Random(random))];
         float[] gates = [.. Enumerable.Range(0, batch * Heads).Select(n => n % 3 == 0 ? 0f : 1f)], sinks = [0f, -30f, 25f];
         float[] outputs = [.. Enumerable.Range(0, Heads * spoken * 2 * Size).Select(_ => (float)random.NextDouble() - 0.5f)];
-        using EmulatedKernels run = new();
+        using TestKernels run = new();
 
         // What an empty class left in memory must not be read.
         for (int n = 0; n < partials.Length; n++)
@@ -40,7 +41,7 @@ public sealed class SocialBiasKernelTests
             ("headSink", hasSink ? run.Input("head sink", sinks) : 0), ("lambda", 0.5), ("alpha", alpha), ("clampNegative", clamp ? 1 : 0),
             ("heads", Heads), ("spoken", spoken), ("valueHeadSize", Size));
 
-        float[] rows = EmulatedKernels.Read<float>(output, batch * Heads * Length * Size);
+        float[] rows = TestKernels.Read<float>(output, batch * Heads * Length * Size);
         bool[] written = new bool[batch * Heads * Length];
         for (int h = 0; h < Heads; h++)
         {
@@ -73,7 +74,7 @@ public sealed class SocialBiasKernelTests
     [InlineData("bf16", ElementType.BFloat16)]
     public void Rows_Are_Rounded_To_The_Output_Type(string name, ElementType type)
     {
-        using EmulatedKernels run = new();
+        using TestKernels run = new();
         float[] rest = [1.0009765f, -3.1415927f, 65504, 1e-7f];
         long output = run.Output<ushort>("output", 4);
         run.Run(
@@ -82,7 +83,7 @@ public sealed class SocialBiasKernelTests
             ("outputs", run.Input<float>("outputs", [float.NaN, float.NaN, float.NaN, float.NaN, .. rest])),
             ("output", output), ("spokenStart", run.Input<int>("spoken start", [0, 1])), ("spokenRow", run.Input<int>("spoken row", [0])),
             ("gates", run.Input<float>("gates", [1])), ("lambda", 0), ("alpha", 1), ("heads", 1), ("spoken", 1), ("valueHeadSize", 4));
-        ushort[] bits = EmulatedKernels.Read<ushort>(output, 4);
+        ushort[] bits = TestKernels.Read<ushort>(output, 4);
         for (int d = 0; d < 4; d++)
         {
             float actual = type == ElementType.Float16 ? (float)BitConverter.UInt16BitsToHalf(bits[d]) : BitConverter.Int32BitsToSingle(bits[d] << 16);

@@ -7,7 +7,7 @@ internal static unsafe class SpokenRows
 {
     public static void Finish(AttentionCase c, KernelCase kernel, long stats, long outputs)
     {
-        EmulatedKernels run = kernel.Kernels;
+        TestKernels run = kernel.Kernels;
         AttentionProblem p = c.Problem;
         SocialBias bias = c.Bias;
         long scores = run.Share("head scores", bias.HeadScores, p.Batch * p.Heads * 4L, true);

@@ -6,35 +6,34 @@ using AttentionKernels.Tests.Native;
 
 namespace AttentionKernels.Tests.Cuda;
 
-/// <summary>The driver of stub_libcuda.c, compiled once: it writes down what it is asked for.</summary>
+/// <summary>The driver of stub_libcuda.c, compiled when it is first used: it writes down what it is asked for.</summary>
 /// <remarks>A machine without a C compiler fails these tests with a sentence that says so.</remarks>
 public sealed unsafe class StubDriver : IDisposable
 {
-    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("attention-kernels-cuda-");
-    private readonly nint _library;
+    private const string FileName = "libcuda-stub.so";
 
-    public StubDriver()
+    private readonly Lock _gate = new();
+    private DirectoryInfo? _folder;
+    private nint _library;
+
+    /// <summary>The library's file.</summary>
+    public string Path
     {
-        string compiler = ChildProcess.Find("gcc", "clang")
-            ?? throw new InvalidOperationException("the stub of the CUDA driver is C, and neither gcc nor clang is in PATH: install gcc to run these tests");
-        Path = System.IO.Path.Combine(_folder.FullName, "libcuda-stub.so");
-        string source = System.IO.Path.Combine(NativeBuild.Root, "tests", "AttentionKernels.Tests", "Cuda", "stub_libcuda.c");
-        ChildProcess.Run(compiler, "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-fPIC", "-shared", source, "-o", Path, "-pthread").Succeeded();
-        _library = NativeLibrary.Load(Path);
-        foreach (JsonElement kernel in JsonDocument.Parse(KernelResources.Read("manifest.json")).RootElement.GetProperty("kernels").EnumerateArray())
+        get
         {
-            int[] sizes = [.. kernel.GetProperty("parameters").EnumerateArray().Select(parameter => parameter.GetProperty("size").GetInt32())];
-            byte[] name = [.. Encoding.UTF8.GetBytes(kernel.GetProperty("name").GetString()!), 0];
-            fixed (byte* text = name)
-            fixed (int* counts = sizes)
+            lock (_gate)
             {
-                ((delegate* unmanaged<byte*, int, int*, void>)Find("stub_kernel"))(text, sizes.Length, counts);
+                if (_folder == null)
+                {
+                    Compile();
+                }
+                return System.IO.Path.Combine(_folder!.FullName, FileName);
             }
         }
     }
 
     /// <summary>The library.</summary>
-    public string Path { get; }
+    public nint Library => Path.Length > 0 ? _library : 0;
 
     /// <summary>Contexts that this thread has pushed and not popped.</summary>
     public int Depth => ((delegate* unmanaged<int>)Find("stub_depth"))();
@@ -60,18 +59,44 @@ public sealed unsafe class StubDriver : IDisposable
         }
     }
 
-    /// <summary>Says who runs kernels and who is told of bytes that are copied or set, until <see cref="Reset"/>.</summary>
-    public void SetHooks(delegate* unmanaged<byte*, uint*, uint, uint, byte*, int, int> launch, delegate* unmanaged<ulong, nuint, void> written) =>
-        ((delegate* unmanaged<void*, void*, void>)Find("stub_set_hooks"))(launch, written);
-
     /// <summary>Sets one of the stub's switches: capturing, capability, events_come.</summary>
     public void Set(string name, int value) => ((delegate* unmanaged<int, void>)Find("stub_set_" + name))(value);
 
-    public void Dispose()
+    /// <summary>Tells a stub the parameters of this library's kernels, so that it can write launches down.</summary>
+    public static void TellKernels(nint library)
     {
-        NativeLibrary.Free(_library);
-        _folder.Delete(recursive: true);
+        var tell = (delegate* unmanaged<byte*, int, int*, void>)NativeLibrary.GetExport(library, "stub_kernel");
+        foreach (JsonElement kernel in JsonDocument.Parse(KernelResources.Read("manifest.json")).RootElement.GetProperty("kernels").EnumerateArray())
+        {
+            int[] sizes = [.. kernel.GetProperty("parameters").EnumerateArray().Select(parameter => parameter.GetProperty("size").GetInt32())];
+            fixed (byte* text = (byte[])[.. Encoding.UTF8.GetBytes(kernel.GetProperty("name").GetString()!), 0])
+            fixed (int* counts = sizes)
+            {
+                tell(text, sizes.Length, counts);
+            }
+        }
     }
 
-    private nint Find(string function) => NativeLibrary.GetExport(_library, function);
+    public void Dispose()
+    {
+        if (_folder != null)
+        {
+            NativeLibrary.Free(_library);
+            _folder.Delete(recursive: true);
+        }
+    }
+
+    private void Compile()
+    {
+        string compiler = ChildProcess.Find("gcc", "clang")
+            ?? throw new InvalidOperationException("the stub of the CUDA driver is C, and neither gcc nor clang is in PATH: install gcc to run these tests");
+        DirectoryInfo folder = Directory.CreateTempSubdirectory("attention-kernels-cuda-");
+        string file = System.IO.Path.Combine(folder.FullName, FileName), source = System.IO.Path.Combine(NativeBuild.Root, "tests", "AttentionKernels.Tests", "Cuda", "stub_libcuda.c");
+        ChildProcess.Run(compiler, "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-fPIC", "-shared", source, "-o", file, "-pthread").Succeeded();
+        _library = NativeLibrary.Load(file);
+        TellKernels(_library);
+        _folder = folder;
+    }
+
+    private nint Find(string function) => NativeLibrary.GetExport(Library, function);
 }

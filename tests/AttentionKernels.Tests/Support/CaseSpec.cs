@@ -1,3 +1,4 @@
+using AttentionKernels.Tests.Cuda;
 using FsCheck;
 using FsCheck.Fluent;
 
@@ -93,7 +94,9 @@ public sealed record CaseSpec
     public static Arbitrary<CaseSpec> Arbitrary { get; } = Arb.From(Generator(), Shrink);
 
     /// <summary>One line that brings a failing case back.</summary>
-    public string Repro(string test) => $"replay with: ATTNK_CASE=\"{this}\" dotnet test -c Release --filter {test}";
+    public string Repro(string test) => TestDevice.Ordinal is int device
+        ? $"replay with: {TestDevice.Variable}={device} ATTNK_CASE=\"{this}\" ./AttentionKernels.Tests -method \"*.{test}\""
+        : $"replay with: ATTNK_CASE=\"{this}\" dotnet test -c Release --filter {test}";
 
     public override string ToString() => SpecText.Of(this);
 

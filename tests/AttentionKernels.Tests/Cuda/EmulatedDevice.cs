@@ -25,17 +25,21 @@ internal sealed unsafe class EmulatedDevice : IDisposable
         _stub = stub;
         Options = options ?? new PtxOptions { Workers = 2 };
         stub.Reset();
+        stub.Set("shared_bytes", Options.MostSharedBytes);
         stub.SetHooks(&Launch, &Written);
         KernelManifest kernels = KernelManifest.Embedded;
         _kernels = kernels.Entries.ToDictionary(kernel => kernel.Name);
         Context = new CudaContext(new CudaDriver(stub.Path), 0, kernels);
-        Context.Load(kernels.Entries);
+        Context.Load(Context.Kernels.Entries);
         _current = this;
     }
 
     public CudaContext Context { get; }
 
     public PtxOptions Options { get; }
+
+    /// <summary>Changes the PTX of kernels before it runs; null: it is the committed one.</summary>
+    public Func<string, string>? Change { get; init; }
 
     /// <summary>What kernels may touch.</summary>
     public GlobalMemory Memory { get; } = new();
@@ -128,7 +132,7 @@ internal sealed unsafe class EmulatedDevice : IDisposable
         {
             KernelEntry kernel = device._kernels[Marshal.PtrToStringUTF8((nint)name)!];
             device.Launched.Add(kernel.Kernel);
-            PtxModule module = Modules.GetOrAdd(kernel.File, file => PtxModule.Parse(Encoding.UTF8.GetString(KernelResources.ReadPtx(file).AsSpan()[..^1])));
+            PtxModule module = device.Change is { } change ? PtxModule.Parse(change(Text(kernel.File))) : Modules.GetOrAdd(kernel.File, file => PtxModule.Parse(Text(file)));
             PtxLaunch.Run(
                 module, kernel.Name, new PtxBlockIndex((int)grid[0], (int)grid[1], (int)grid[2]), (int)threads, (int)sharedBytes, new ReadOnlySpan<byte>(parameters, bytes), device.Memory,
                 device.Options);
@@ -140,6 +144,8 @@ internal sealed unsafe class EmulatedDevice : IDisposable
             return LaunchFailed;
         }
     }
+
+    private static string Text(string file) => Encoding.UTF8.GetString(KernelResources.ReadPtx(file).AsSpan()[..^1]);
 
     [UnmanagedCallersOnly]
     private static void Written(ulong address, nuint bytes) => _current!.Memory.MarkInitialised((void*)address, bytes);

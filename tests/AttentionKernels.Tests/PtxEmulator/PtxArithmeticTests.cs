@@ -255,6 +255,25 @@ public sealed class PtxArithmeticTests
         Assert.Equal(plain, fast);
     }
 
+    /// <summary>The rounding error of x * x, which a fused difference is, with x = 1 + 2^-12: 2^-24. Rounded twice it is 0.</summary>
+    [Theory]
+    [InlineData("mul.f32 %f2, %f1, %f1;\nsub.f32 %f3, %f2, %f2;", true)]
+    [InlineData("mul.ftz.f32 %f2, %f1, %f1;\nneg.f32 %f4, %f2;\nadd.ftz.f32 %f3, %f4, %f2;", true)]
+    [InlineData("mul.f32 %f2, %f1, %f1;\nmov.f32 %f4, %f2;\nsub.f32 %f3, %f2, %f4;", true)]
+    [InlineData("mul.f32 %f2, %f1, %f1;\nmov.f32 %f4, %f2;\nsub.f32 %f3, %f4, %f2;", true)]
+    [InlineData("mul.rn.f32 %f2, %f1, %f1;\nsub.f32 %f3, %f2, %f2;", false)]
+    [InlineData("mul.f32 %f2, %f1, %f1;\nsub.rn.f32 %f3, %f2, %f2;", false)]
+    [InlineData("mul.f32 %f2, %f1, %f1;\nmov.f32 %f4, %f2;\nmov.f32 %f5, %f2;\nsub.f32 %f3, %f4, %f5;", false)]
+    [InlineData("mul.f32 %f2, %f1, %f1;\nbra next;\nnext:\nsub.f32 %f3, %f2, %f2;", false)]
+    [InlineData("mov.f32 %f6, %f1;\nmul.f32 %f2, %f6, %f6;\nmov.f32 %f6, 0f00000000;\nsub.f32 %f3, %f2, %f2;", false)]
+    public void Products_And_Sums_Without_A_Rounding_Of_Their_Own_May_Be_Fused(string body, bool isFused)
+    {
+        float Result(bool contracts) => F(new PtxProgram($"ld.global.f32 %f1, [%rd0];\n{body}\nst.global.f32 [%rd3], %f3;") { Options = new PtxOptions { Contracts = contracts } }
+            .Run32([U(1 + MathF.Pow(2, -12))])[0]);
+        Assert.Equal(0, Result(false));
+        Assert.Equal(isFused ? MathF.Pow(2, -24) : 0, MathF.Abs(Result(true)));
+    }
+
     [Fact]
     public void Seeded_Errors_Of_Approximations_Stay_Within_Their_Bounds_And_Repeat()
     {

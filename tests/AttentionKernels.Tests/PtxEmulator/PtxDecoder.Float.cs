@@ -70,6 +70,7 @@ internal sealed unsafe partial class PtxDecoder
         else
         {
             SingleArithmetic(opcode, nanWins, flush, saturate);
+            _i.Fusable = opcode is "add" or "sub" or "mul" && !nearest && !saturate;
         }
     }
 

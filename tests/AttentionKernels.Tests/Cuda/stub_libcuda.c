@@ -83,9 +83,6 @@ void stub_reset(void) {
     capability = 8;
     events_come = 1;
     shared_bytes = 166912;
-    for (int i = 0; i < kernel_count; i++) {
-        kernels[i].shared = 0;
-    }
     launch_hook = NULL;
     write_hook = NULL;
     pthread_mutex_unlock(&gate);
@@ -251,7 +248,7 @@ int cuLaunchKernel(kernel *function, unsigned gx, unsigned gy, unsigned gz, unsi
     if (result == 0) {
         unsigned most = function->shared > 49152 ? (unsigned)function->shared : 49152;
         int fits = gx > 0 && gx <= 2147483647 && gy > 0 && gy <= 65535 && gz > 0 && gz <= 65535 && bx > 0 && by > 0 && bz > 0 && bx * by * bz <= 1024;
-        result = fits && shared <= most && parameters != NULL && extra == NULL ? 0 : 1;
+        result = fits && shared <= most && shared <= (unsigned)shared_bytes && parameters != NULL && extra == NULL ? 0 : 1;
     }
     pthread_mutex_unlock(&gate);
     if (result == 0 && launch_hook != NULL) {

@@ -19,7 +19,9 @@ internal sealed unsafe class CudaContext
     private static readonly Lock Gate = new();
     private static readonly Dictionary<(CudaDriver Driver, int Ordinal), CudaContext> Known = [];
 
-    private readonly Lock _gate = new();
+    // Apart: the driver compiles for seconds, and runs of other sessions must not wait for that.
+    private readonly Lock _loading = new();
+    private readonly Lock _taking = new();
     private readonly Context* _context;
     private readonly Dictionary<string, nint> _modules = [];
     private readonly nint[] _functions;
@@ -73,7 +75,7 @@ internal sealed unsafe class CudaContext
     {
         using Use use = Enter();
         using Relaxed relaxed = new(Driver);
-        lock (_gate)
+        lock (_loading)
         {
             foreach (KernelEntry kernel in kernels)
             {
@@ -107,7 +109,7 @@ internal sealed unsafe class CudaContext
     public PinnedBuffer TakeBuffer(nuint bytes)
     {
         using Relaxed relaxed = new(Driver);
-        lock (_gate)
+        lock (_taking)
         {
             foreach (PinnedBuffer buffer in _buffers)
             {
@@ -127,7 +129,7 @@ internal sealed unsafe class CudaContext
     /// <summary>Gives a buffer back. It is taken again only after its event has come.</summary>
     public void Return(PinnedBuffer buffer)
     {
-        lock (_gate)
+        lock (_taking)
         {
             buffer.IsTaken = false;
         }

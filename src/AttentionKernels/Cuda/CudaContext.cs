@@ -19,7 +19,9 @@ internal sealed unsafe class CudaContext
     private static readonly Lock Gate = new();
     private static readonly Dictionary<(CudaDriver Driver, int Ordinal), CudaContext> Known = [];
 
-    private readonly Lock _gate = new();
+    // Apart: the driver compiles for seconds, and runs of other sessions must not wait for that.
+    private readonly Lock _loading = new();
+    private readonly Lock _taking = new();
     private readonly Context* _context;
     private readonly Dictionary<string, nint> _modules = [];
     private readonly nint[] _functions;
@@ -29,7 +31,6 @@ internal sealed unsafe class CudaContext
     public CudaContext(CudaDriver driver, int ordinal, KernelManifest kernels)
     {
         Driver = driver;
-        Kernels = kernels;
         _functions = new nint[kernels.Entries.Count];
         int device = driver.Device(ordinal), major = driver.Attribute(device, CapabilityMajor), minor = driver.Attribute(device, CapabilityMinor);
         if (major < LeastCapability)
@@ -37,11 +38,13 @@ internal sealed unsafe class CudaContext
             throw new CudaException($"CUDA device {ordinal} has compute capability {major}.{minor}, expected {LeastCapability}.0 or higher");
         }
         Multiprocessors = driver.Attribute(device, MultiprocessorCount);
+        Kernels = kernels.Fitting(driver.Attribute(device, MostSharedBytes));
         _context = driver.RetainPrimaryContext(device);
     }
 
     public CudaDriver Driver { get; }
 
+    /// <summary>The kernels whose shared memory the device has for a block: 99 KiB on compute capability 8.6, 8.9 and 12.0, 163 on 8.0, 227 on 9.0 and 10.0.</summary>
     public KernelManifest Kernels { get; }
 
     /// <summary>Multiprocessors of the device.</summary>
@@ -71,7 +74,8 @@ internal sealed unsafe class CudaContext
     public void Load(IEnumerable<KernelEntry> kernels)
     {
         using Use use = Enter();
-        lock (_gate)
+        using Relaxed relaxed = new(Driver);
+        lock (_loading)
         {
             foreach (KernelEntry kernel in kernels)
             {
@@ -104,7 +108,8 @@ internal sealed unsafe class CudaContext
     /// <summary>Pinned memory that no call and no copy uses, taken until <see cref="Return"/>. The context is this thread's.</summary>
     public PinnedBuffer TakeBuffer(nuint bytes)
     {
-        lock (_gate)
+        using Relaxed relaxed = new(Driver);
+        lock (_taking)
         {
             foreach (PinnedBuffer buffer in _buffers)
             {
@@ -124,10 +129,36 @@ internal sealed unsafe class CudaContext
     /// <summary>Gives a buffer back. It is taken again only after its event has come.</summary>
     public void Return(PinnedBuffer buffer)
     {
-        lock (_gate)
+        lock (_taking)
         {
             buffer.IsTaken = false;
         }
+    }
+
+    /// <summary>Waits until the device has come to where an event was put last.</summary>
+    public void Wait(Event* recorded)
+    {
+        using Use use = Enter();
+        using Relaxed relaxed = new(Driver);
+        Driver.Wait(recorded);
+    }
+
+    /// <summary>
+    /// Lets this thread ask events, allocate and load until Dispose while another thread captures a graph. In the usual mode any of it fails, and breaks the other's capture, which
+    /// has nothing to do with it.
+    /// </summary>
+    private readonly ref struct Relaxed
+    {
+        private readonly CudaDriver _driver;
+        private readonly int _before;
+
+        public Relaxed(CudaDriver driver)
+        {
+            _before = driver.ExchangeCaptureMode(RelaxedCapture);
+            _driver = driver;
+        }
+
+        public void Dispose() => _ = _driver.ExchangeCaptureMode(_before);
     }
 
     /// <summary>Keeps a context this thread's.</summary>

@@ -9,10 +9,7 @@ internal sealed unsafe class CudaDownload(CudaContext context, PinnedBuffer buff
     public void Read(Span<float> target)
     {
         PinnedBuffer from = _buffer ?? throw new ObjectDisposedException(nameof(CudaDownload));
-        using (context.Enter())
-        {
-            context.Driver.Wait(from.Done);
-        }
+        context.Wait(from.Done);
         new ReadOnlySpan<float>(from.Memory, (int)(bytes / sizeof(float))).CopyTo(target);
         Dispose();
     }

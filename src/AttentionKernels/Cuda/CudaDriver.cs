@@ -33,6 +33,7 @@ internal sealed unsafe class CudaDriver
     private readonly delegate* unmanaged<void*, ulong, nuint, WorkStream*, int> _download;
     private readonly delegate* unmanaged<ulong, byte, nuint, WorkStream*, int> _clear;
     private readonly delegate* unmanaged<WorkStream*, int*, int> _isCapturing;
+    private readonly delegate* unmanaged<int*, int> _exchangeCaptureMode;
     private readonly delegate* unmanaged<void**, nuint, uint, int> _hostAllocate;
     private readonly delegate* unmanaged<Event**, uint, int> _eventCreate;
     private readonly delegate* unmanaged<Event*, WorkStream*, int> _eventRecord;
@@ -69,6 +70,7 @@ internal sealed unsafe class CudaDriver
             _download = (delegate* unmanaged<void*, ulong, nuint, WorkStream*, int>)Find("cuMemcpyDtoHAsync_v2");
             _clear = (delegate* unmanaged<ulong, byte, nuint, WorkStream*, int>)Find("cuMemsetD8Async");
             _isCapturing = (delegate* unmanaged<WorkStream*, int*, int>)Find("cuStreamIsCapturing");
+            _exchangeCaptureMode = (delegate* unmanaged<int*, int>)Find("cuThreadExchangeStreamCaptureMode");
             _hostAllocate = (delegate* unmanaged<void**, nuint, uint, int>)Find("cuMemHostAlloc");
             _eventCreate = (delegate* unmanaged<Event**, uint, int>)Find("cuEventCreate");
             _eventRecord = (delegate* unmanaged<Event*, WorkStream*, int>)Find("cuEventRecord");
@@ -155,7 +157,8 @@ internal sealed unsafe class CudaDriver
         {
             int end = Array.IndexOf(log, (byte)0);
             string said = Encoding.UTF8.GetString(log, 0, end < 0 ? LogBytes : end).Trim();
-            throw Failure(result, $"cuModuleLoadDataEx of {name}", said.Length == 0 ? "" : $"; the compiler said: {said}");
+            string remedy = result == UnsupportedPtx ? "; the kernels need NVIDIA driver 520 or newer" : "";
+            throw Failure(result, $"cuModuleLoadDataEx of {name}", (said.Length == 0 ? "" : $"; the compiler said: {said}") + remedy);
         }
         return module;
     }
@@ -200,6 +203,14 @@ internal sealed unsafe class CudaDriver
         int status;
         Check(_isCapturing(stream, &status), "cuStreamIsCapturing");
         return status != 0;
+    }
+
+    /// <summary>Sets what this thread may do while some stream is captured (CUstreamCaptureMode).</summary>
+    /// <returns>What was set before.</returns>
+    public int ExchangeCaptureMode(int mode)
+    {
+        Check(_exchangeCaptureMode(&mode), "cuThreadExchangeStreamCaptureMode");
+        return mode;
     }
 
     /// <summary>Pinned host memory of this thread's context. Never freed.</summary>

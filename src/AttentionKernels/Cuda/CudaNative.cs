@@ -6,6 +6,9 @@ internal static class CudaNative
     /// <summary>CUDA_SUCCESS.</summary>
     public const int Success = 0;
 
+    /// <summary>CUDA_ERROR_UNSUPPORTED_PTX_VERSION: what a driver says to PTX that is newer than its compiler.</summary>
+    public const int UnsupportedPtx = 222;
+
     /// <summary>CUDA_ERROR_NOT_READY: what an event says that has not come yet.</summary>
     public const int NotReady = 600;
 
@@ -14,6 +17,12 @@ internal static class CudaNative
 
     /// <summary>CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR.</summary>
     public const int CapabilityMajor = 75, CapabilityMinor = 76;
+
+    /// <summary>CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: bytes that a block may have when its kernel asks for them.</summary>
+    public const int MostSharedBytes = 97;
+
+    /// <summary>CU_STREAM_CAPTURE_MODE_RELAXED.</summary>
+    public const int RelaxedCapture = 2;
 
     /// <summary>CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES.</summary>
     public const int MaxDynamicSharedBytes = 8;

@@ -234,7 +234,7 @@ internal unsafe struct CudaPlan
     private static bool NeedsUpload(int* device, int* host, int usual, int count) => device == null && host != null && new ReadOnlySpan<int>(host, count).ContainsAnyExcept(usual);
 
     private static KernelEntry Require(KernelManifest kernels, string kernel, ElementType? type, string variant = "") => kernels.Find(kernel, type, 0, variant)
-        ?? throw new NotSupportedException($"this build has no CUDA kernel {kernel} for {type}");
+        ?? throw new NotSupportedException($"there is no CUDA kernel {kernel} for {type} in this build, or the device has too little shared memory for it");
 
     private static bool FitsTensorCores(in AttentionProblem problem) =>
         problem.Query.Type != ElementType.Float32 && (problem.Value.IsEmpty || problem.ValueHeadSize == problem.HeadSize)

@@ -7,9 +7,9 @@ internal sealed class KernelManifest
 {
     private readonly Dictionary<(string Kernel, ElementType? Type, int HeadSize, string Variant), KernelEntry> _kernels = [];
 
-    private KernelManifest(JsonElement manifest)
+    private KernelManifest(IEnumerable<KernelEntry> kernels)
     {
-        Entries = [.. manifest.GetProperty("kernels").EnumerateArray().Select(Bind)];
+        Entries = [.. kernels];
         foreach (KernelEntry entry in Entries)
         {
             if (!_kernels.TryAdd((entry.Kernel, entry.Type, entry.HeadSize, entry.Variant), entry))
@@ -23,7 +23,7 @@ internal sealed class KernelManifest
     /// <exception cref="InvalidDataException">It does not fit this launcher.</exception>
     public static KernelManifest Embedded => Loaded.Value;
 
-    /// <summary>Every kernel, in the order of <see cref="KernelEntry.Index"/>.</summary>
+    /// <summary>The kernels, in the order of <see cref="KernelEntry.Index"/>.</summary>
     public IReadOnlyList<KernelEntry> Entries { get; }
 
     /// <summary>Reads a manifest and checks it against what the launcher passes.</summary>
@@ -34,13 +34,17 @@ internal sealed class KernelManifest
         {
             // A document, not a deserialiser: that would be the largest part of the native library.
             using JsonDocument document = JsonDocument.Parse(utf8);
-            return new KernelManifest(document.RootElement);
+            return new KernelManifest(document.RootElement.GetProperty("kernels").EnumerateArray().Select(Bind));
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
         {
             throw new InvalidDataException($"manifest.json is not a manifest: {e.Message}", e);
         }
     }
+
+    /// <summary>The kernels that need at most this much dynamic shared memory, in bytes. They keep their <see cref="KernelEntry.Index"/>.</summary>
+    public KernelManifest Fitting(int bytes) =>
+        Entries.All(kernel => kernel.DynamicSharedBytes <= bytes) ? this : new KernelManifest(Entries.Where(kernel => kernel.DynamicSharedBytes <= bytes));
 
     /// <summary>A kernel, or null if there is none of this kind.</summary>
     public KernelEntry? Find(string kernel, ElementType? type, int headSize, string variant = "") => _kernels.GetValueOrDefault((kernel, type, headSize, variant));

@@ -1,9 +1,10 @@
 using AttentionKernels.Cuda;
+using AttentionKernels.Tests.PtxEmulator;
 using AttentionKernels.Tests.Support;
 
 namespace AttentionKernels.Tests.Cuda;
 
-/// <summary>What a call of the CUDA engine asks the driver for, what it allocates, and what it refuses. About the host alone: nothing here runs on a device.</summary>
+/// <summary>What a call of the CUDA engine asks the driver for, what it allocates, what it refuses, and what the emulator would see if kernels were wrong. Nothing here runs on a device.</summary>
 [Collection(CudaCollection.Name)]
 public sealed unsafe class AttentionCudaCallTests(StubDriver stub)
 {
@@ -11,7 +12,7 @@ public sealed unsafe class AttentionCudaCallTests(StubDriver stub)
     [Theory]
     [InlineData(1, RoleMode.None, "push launch launch pop")]
     [InlineData(40, RoleMode.None, "push launch pop")]
-    [InlineData(40, RoleMode.Self, "push capturing alloc event copy record launch launch launch launch pop")]
+    [InlineData(40, RoleMode.Self, "push capturing relax alloc event copy record launch launch launch launch pop")]
     public void A_Run_Asks_The_Driver_For_No_More_Than_It_Must(int rows, RoleMode roles, string expected)
     {
         CaseSpec spec = new() { S = rows, T = 200, D = 64, Dv = 64, Type = ElementType.Float16, Roles = roles, Layout = LayoutMode.HeadsFirst, Lambda = -1, Seed = 4 };
@@ -25,6 +26,7 @@ public sealed unsafe class AttentionCudaCallTests(StubDriver stub)
             ["cuCtxPopCurrent"] = "pop",
             ["cuLaunchKernel"] = "launch",
             ["cuStreamIsCapturing"] = "capturing",
+            ["cuThreadExchangeStreamCaptureMode"] = "relax",
             ["cuMemHostAlloc"] = "alloc",
             ["cuEventCreate"] = "event",
             ["cuMemcpyHtoDAsync"] = "copy",
@@ -34,6 +36,47 @@ public sealed unsafe class AttentionCudaCallTests(StubDriver stub)
         string[] calls = [.. stub.CallNames[before..].Select(name => names[name])];
         Assert.Equal(expected.Split(' ').Distinct(), calls.Distinct());
         Assert.Equal(roles == RoleMode.None ? 0 : 1, calls.Count(name => name == "copy"));
+    }
+
+    /// <summary>A device of compute capability 8.6 or 8.9 has no shared memory for the kernel of few rows of 128 elements: another one takes them.</summary>
+    [Fact]
+    public void Few_Rows_Of_A_Device_With_Less_Shared_Memory_Meet_The_Reference() => Properties.ForAll(12, spec =>
+    {
+        using AttentionCase c = new(spec, nameof(Few_Rows_Of_A_Device_With_Less_Shared_Memory_Meet_The_Reference));
+        using EmulatedDevice device = new(stub, new PtxOptions { Workers = 2, Architecture = 86 });
+        c.ClearResults();
+        device.Run(c);
+        Assert.Equal(spec.D == 96, device.Launched.Contains("Decode"));
+        CudaTolerance.Check(c);
+    }, 0x86, spec => spec with
+    {
+        B = Math.Min(spec.B, 2),
+        Kv = 1,
+        S = 1 + (spec.Seed % 4),
+        T = Math.Clamp(spec.T, 4, 200),
+        D = spec.Seed % 2 == 0 ? 128 : 96,
+        Dv = spec.Seed % 2 == 0 ? 128 : 96,
+        Type = spec.Seed / 4 % 2 == 0 ? ElementType.Float16 : ElementType.BFloat16,
+        Layout = LayoutMode.RowsFirst,
+        Roles = RoleMode.None,
+    });
+
+    /// <summary>Without a barrier, or without what puts the lanes of a warp in order, a kernel is stopped: the emulator sees such faults, and the committed kernels have none.</summary>
+    [Theory]
+    [InlineData("bar.warp.sync", 1, RoleMode.None, "Decode")]
+    [InlineData("bar.warp.sync", 40, RoleMode.None, "PrefillPlain")]
+    [InlineData("bar.warp.sync", 40, RoleMode.Self, "PrefillClasses")]
+    [InlineData("bar.sync", 1, RoleMode.None, "Decode")]
+    [InlineData("bar.sync", 40, RoleMode.None, "PrefillPlain")]
+    [InlineData("bar.sync", 40, RoleMode.Self, "PrefillClasses")]
+    public void A_Kernel_Without_Its_Synchronisation_Is_Stopped(string instruction, int rows, RoleMode roles, string kernel)
+    {
+        CaseSpec spec = new() { S = rows, T = 200, D = 64, Dv = 64, Type = ElementType.Float16, Roles = roles, Lambda = -1, Seed = 4 };
+        using AttentionCase c = new(spec, nameof(A_Kernel_Without_Its_Synchronisation_Is_Stopped));
+        using EmulatedDevice device = new(stub, change: text => text.Replace($"\t{instruction}", "\t//", StringComparison.Ordinal));
+        InvalidOperationException e = Assert.Throws<InvalidOperationException>(() => device.Run(c));
+        Assert.IsType<PtxException>(e.InnerException);
+        Assert.Equal(kernel, device.Launched[^1]);
     }
 
     /// <summary>Memory that the garbage collector manages would be allocated in each layer of each step.</summary>

@@ -1,4 +1,5 @@
 using AttentionKernels.Cuda;
+using AttentionKernels.Tests.PtxEmulator;
 using AttentionKernels.Tests.Support;
 
 namespace AttentionKernels.Tests.Cuda;

@@ -62,6 +62,7 @@ public sealed unsafe class CudaDriverTests : IDisposable
             [
                 "cuCtxPopCurrent", "cuCtxPushCurrent", "cuDeviceGet", "cuDeviceGetAttribute", "cuDevicePrimaryCtxRetain", "cuEventCreate", "cuEventQuery", "cuEventRecord",
                 "cuFuncSetAttribute", "cuInit", "cuLaunchKernel", "cuMemHostAlloc", "cuMemcpyHtoDAsync", "cuMemsetD8Async", "cuModuleGetFunction", "cuModuleLoadDataEx", "cuStreamIsCapturing",
+                "cuThreadExchangeStreamCaptureMode",
             ],
             calls.Distinct().Order(StringComparer.Ordinal));
         for (int i = 0; i < calls.Length; i++)
@@ -71,8 +72,10 @@ public sealed unsafe class CudaDriverTests : IDisposable
             CudaException e = Assert.Throws<CudaException>(Work);
             Assert.StartsWith(calls[i], e.Message, StringComparison.Ordinal);
             Assert.Contains(" failed with CUDA_ERROR_LAUNCH_FAILED (719): unspecified launch failure", e.Message, StringComparison.Ordinal);
-            // A context that could not be popped stays.
+            // A context that could not be popped stays, and so does a mode.
             Assert.Equal(calls[i] == "cuCtxPopCurrent" ? 1 : 0, _stub.Depth);
+            Assert.True(_stub.CaptureMode == 0 || calls[i] == "cuThreadExchangeStreamCaptureMode");
+            _ = _driver.ExchangeCaptureMode(0);
             while (_stub.Depth > 0)
             {
                 _driver.Pop();
@@ -98,6 +101,14 @@ public sealed unsafe class CudaDriverTests : IDisposable
         Assert.Equal(
             $"cuModuleLoadDataEx of {Combine.File} failed with CUDA_ERROR_INVALID_PTX (218): a PTX JIT compilation failed; the compiler said: ptxas application ptx input, line 7; error",
             Assert.Throws<CudaException>(() => context.Load([Combine])).Message);
+    }
+
+    [Fact]
+    public void A_Driver_That_Is_Too_Old_For_The_Kernels_Is_Told_From_Other_Failures()
+    {
+        CudaContext context = new(_driver, 0, _kernels);
+        _stub.Fail("cuModuleLoadDataEx", 1, 222);
+        Assert.EndsWith("; the kernels need NVIDIA driver 520 or newer", Assert.Throws<CudaException>(() => context.Load([Combine])).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -132,6 +143,18 @@ public sealed unsafe class CudaDriverTests : IDisposable
         string[] expected = [.. _kernels.Entries.Where(kernel => kernel.DynamicSharedBytes > 49152).Select(kernel => $"cuFuncSetAttribute {kernel.Name} 8 {kernel.DynamicSharedBytes}")];
         Assert.NotEmpty(expected);
         Assert.Equal(expected.Order(StringComparer.Ordinal), _stub.Calls.Where(call => call.StartsWith("cuFuncSetAttribute", StringComparison.Ordinal)).Order(StringComparer.Ordinal));
+    }
+
+    /// <summary>On compute capability 8.6, 8.9 and 12.0 a block has 99 KiB: too little for decoding with heads of 128, and enough for everything else.</summary>
+    [Fact]
+    public void Kernels_That_Do_Not_Fit_The_Device_Are_Not_There()
+    {
+        _stub.Set("shared_bytes", 99 << 10);
+        CudaContext context = new(_driver, 0, _kernels);
+        context.Load(_kernels.Entries.Where(kernel => context.Kernels.Entries.Contains(kernel)));
+        Assert.Equal(["Decode_bf16_128", "Decode_f16_128"], _kernels.Entries.Except(context.Kernels.Entries).Select(kernel => kernel.Name).Order(StringComparer.Ordinal));
+        Assert.Null(context.Kernels.Find("Decode", ElementType.Float16, 128));
+        Assert.Same(Combine, context.Kernels.Find("DecodeCombine", ElementType.Float16, 0));
     }
 
     [Fact]
@@ -236,6 +259,28 @@ public sealed unsafe class CudaDriverTests : IDisposable
         });
         Assert.Contains("CUDA graph", e.Message, StringComparison.Ordinal);
         Assert.DoesNotContain("cuMemHostAlloc", _stub.CallNames);
+    }
+
+    /// <summary>Another session, or other code of the process, captures: events are asked, memory is allocated and kernels are loaded without breaking it.</summary>
+    [Fact]
+    public void A_Graph_That_Somebody_Else_Captures_Disturbs_Nothing()
+    {
+        CudaContext context = new(_driver, 0, _kernels);
+        _stub.Set("capturing", 2);
+        context.Load([Combine]);
+        byte* device = stackalloc byte[16];
+        for (int i = 0; i < 2; i++)
+        {
+            Call(context);
+            CudaQueue queue = new(context, null);
+            using CudaDownload download = queue.Download(device, 16);
+            queue.Dispose();
+            float[] read = new float[4];
+            download.Read(read);
+        }
+        Assert.Contains("cuEventQuery", _stub.CallNames);
+        Assert.Contains("cuEventSynchronize", _stub.CallNames);
+        Assert.Equal(0, _stub.CaptureMode);
     }
 
     /// <summary>An upload, a clearing and a launch with numbers of every kind.</summary>

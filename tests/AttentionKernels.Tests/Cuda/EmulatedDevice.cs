@@ -13,7 +13,10 @@ internal sealed unsafe class EmulatedDevice : TestDevice
     private readonly StubProcessor _processor;
     private readonly CudaContext _context;
 
-    public EmulatedDevice(StubDriver stub)
+    /// <param name="stub">The driver.</param>
+    /// <param name="options">How kernels run.</param>
+    /// <param name="change">Changes the PTX of kernels before it runs; null: it is the committed one.</param>
+    public EmulatedDevice(StubDriver stub, PtxOptions? options = null, Func<string, string>? change = null)
     {
         if (Ordinal != null)
         {
@@ -21,9 +24,10 @@ internal sealed unsafe class EmulatedDevice : TestDevice
         }
         _stub = stub;
         stub.Reset();
-        _processor = new StubProcessor(stub.Library);
+        _processor = new StubProcessor(stub.Library, options) { Change = change };
+        stub.Set("shared_bytes", _processor.Options.MostSharedBytes);
         _context = new CudaContext(new CudaDriver(stub.Path), 0, KernelManifest.Embedded);
-        _context.Load(KernelManifest.Embedded.Entries);
+        _context.Load(_context.Kernels.Entries);
     }
 
     /// <summary>Kernels that ran, by stem.</summary>

@@ -75,6 +75,16 @@ public sealed partial class KernelManifestTests
         Assert.DoesNotContain("bra.uni", ptx);
     }
 
+    /// <summary>Every load from global memory is one of memory that the kernel does not write, so that threads exchange nothing there; the emulator checks that it is so.</summary>
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void Kernels_Exchange_Nothing_Through_Global_Memory(string name)
+    {
+        string ptx = File.ReadAllText(Path.Combine(Ptx, Entry(name).GetProperty("file").GetString()!));
+        Assert.DoesNotMatch(@"\bld\.(global\.(?!nc\b)|volatile|generic|[bfsu]\d)", ptx);
+        Assert.DoesNotMatch(@"(?<![.\w])(atom|red|st)\.(?!shared\b|global\.(v[24]\.)?[bf]\d)", ptx);
+    }
+
     private static JsonElement Entry(string name) =>
         Manifest.GetProperty("kernels").EnumerateArray().Single(entry => entry.GetProperty("name").GetString() == name);
 

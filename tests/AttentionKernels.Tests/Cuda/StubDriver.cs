@@ -38,6 +38,9 @@ public sealed unsafe class StubDriver : IDisposable
     /// <summary>Contexts that this thread has pushed and not popped.</summary>
     public int Depth => ((delegate* unmanaged<int>)Find("stub_depth"))();
 
+    /// <summary>This thread's mode of capturing: 0 unless somebody changed it and did not change it back.</summary>
+    public int CaptureMode => ((delegate* unmanaged<int>)Find("stub_capture_mode"))();
+
     /// <summary>The calls since <see cref="Reset"/>.</summary>
     public string[] Calls => Marshal.PtrToStringUTF8((nint)((delegate* unmanaged<byte*>)Find("stub_log"))())!.Split('\n', StringSplitOptions.RemoveEmptyEntries);
 
@@ -59,7 +62,7 @@ public sealed unsafe class StubDriver : IDisposable
         }
     }
 
-    /// <summary>Sets one of the stub's switches: capturing, capability, events_come.</summary>
+    /// <summary>Sets one of the stub's switches: capturing, capability, events_come, shared_bytes.</summary>
     public void Set(string name, int value) => ((delegate* unmanaged<int, void>)Find("stub_set_" + name))(value);
 
     /// <summary>Tells a stub the parameters of this library's kernels, so that it can write launches down.</summary>

@@ -32,6 +32,9 @@ internal sealed unsafe class StubProcessor
 
     public PtxOptions Options { get; }
 
+    /// <summary>Changes the PTX of kernels before it runs; null: it is the committed one.</summary>
+    public Func<string, string>? Change { get; init; }
+
     /// <summary>What kernels may touch.</summary>
     public GlobalMemory Memory { get; } = new();
 
@@ -52,7 +55,9 @@ internal sealed unsafe class StubProcessor
             {
                 KernelEntry kernel = Kernels[Marshal.PtrToStringUTF8((nint)name)!];
                 processor.Launched.Add(kernel.Kernel);
-                PtxModule module = Modules.GetOrAdd(kernel.File, file => PtxModule.Parse(Encoding.UTF8.GetString(KernelResources.ReadPtx(file).AsSpan()[..^1])));
+                PtxModule module = processor.Change is { } change
+                    ? PtxModule.Parse(change(Text(kernel.File)))
+                    : Modules.GetOrAdd(kernel.File, file => PtxModule.Parse(Text(file)));
                 PtxLaunch.Run(
                     module, kernel.Name, new PtxBlockIndex((int)grid[0], (int)grid[1], (int)grid[2]), (int)threads, (int)sharedBytes, new ReadOnlySpan<byte>(parameters, bytes),
                     processor.Memory, processor.Options);
@@ -65,6 +70,8 @@ internal sealed unsafe class StubProcessor
             return LaunchFailed;
         }
     }
+
+    private static string Text(string file) => Encoding.UTF8.GetString(KernelResources.ReadPtx(file).AsSpan()[..^1]);
 
     [UnmanagedCallersOnly]
     private static void Written(ulong address, nuint bytes)

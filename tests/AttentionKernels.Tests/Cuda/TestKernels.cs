@@ -21,8 +21,11 @@ internal sealed unsafe class TestKernels : IDisposable
 
     private static readonly ConcurrentDictionary<string, PtxModule> Modules = [];
 
-    /// <summary>Approximate instructions err as far as a device may.</summary>
-    private static readonly PtxOptions Device = new() { ApproximationSeed = 1 };
+    /// <summary>
+    /// Approximate instructions err as far as a device may, products and sums are fused wherever its compiler may, and tensor cores cut sums. (<see cref="EmulatedDevice"/> does none of
+    /// this.)
+    /// </summary>
+    private static readonly PtxOptions Device = new() { ApproximationSeed = 1, Contracts = true, TruncatesSums = true };
 
     private readonly GlobalMemory _memory = new();
     private readonly List<(string Name, GuardedBuffer Buffer)> _buffers = [];

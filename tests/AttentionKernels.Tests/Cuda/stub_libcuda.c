@@ -1,5 +1,5 @@
 /* A CUDA driver without a GPU, for tests: writes down every call as a line of text, copies what it is told to copy ("device" memory is host memory), runs no kernel unless it is given
-   somebody who does, and fails where it is told to. */
+   somebody who does, and fails where it is told to, and where a real one would: launches beyond the device's limits, and what must not be done while a stream is captured. */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <stdarg.h>
@@ -16,6 +16,7 @@ typedef struct {
     char name[128];
     int count;
     int sizes[MAX_PARAMETERS];
+    int shared; /* dynamic shared memory that was asked for */
 } kernel;
 
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
@@ -25,11 +26,11 @@ static kernel kernels[MAX_KERNELS];
 static int kernel_count;
 static char failing_call[64];
 static int failing_at, failing_with, failing_seen;
-static int capturing, capability = 8, events_come = 1;
+static int capturing, capability = 8, events_come = 1, shared_bytes = 166912;
 static int (*launch_hook)(const char *name, const unsigned *grid, unsigned threads, unsigned shared, const unsigned char *parameters, int bytes);
 static void (*write_hook)(uint64_t address, size_t bytes);
 static void (*memory_hook)(uint64_t address, size_t bytes);
-static _Thread_local int depth;
+static _Thread_local int depth, capture_mode;
 
 /* What a stream that is being captured was asked for, and a graph of it. Only launches and clearing can be captured. */
 typedef struct {
@@ -89,6 +90,10 @@ static int enter(const char *call, int needs_context) {
     return needs_context && depth == 0 ? 201 : 0;
 }
 
+/* What a call that could wait for the device, or do work that is in no stream, returns: while any stream of the process is captured in global mode, 900
+   (CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED) unless the thread is in relaxed mode (2). Modes are 0 global, 1 of the thread, 2 relaxed. */
+static int unsafe(void) { return capturing != 0 && capture_mode != 2 ? 900 : 0; }
+
 #define BEGIN(call, needs_context, ...) \
     pthread_mutex_lock(&gate); \
     write_line(__VA_ARGS__); \
@@ -112,6 +117,7 @@ void stub_reset(void) {
     capturing = 0;
     capability = 8;
     events_come = 1;
+    shared_bytes = 166912;
     launch_hook = NULL;
     write_hook = NULL;
     memory_hook = NULL;
@@ -158,7 +164,14 @@ void stub_kernel(const char *name, int count, const int *sizes) {
     pthread_mutex_unlock(&gate);
 }
 
+/* 1: the stream of every call is captured; 2: another one is. */
 void stub_set_capturing(int on) { capturing = on; }
+
+/* The most shared memory that a block may ask for. */
+void stub_set_shared_bytes(int bytes) { shared_bytes = bytes; }
+
+/* This thread's capture mode. */
+int stub_capture_mode(void) { return capture_mode; }
 
 void stub_set_capability(int major) { capability = major; }
 
@@ -172,7 +185,7 @@ int stub_depth(void) { return depth; }
 
 int cuGetErrorName(int error, const char **name) {
     *name = error == 1 ? "CUDA_ERROR_INVALID_VALUE" : error == 2 ? "CUDA_ERROR_OUT_OF_MEMORY" : error == 101 ? "CUDA_ERROR_INVALID_DEVICE" : error == 201 ? "CUDA_ERROR_INVALID_CONTEXT"
-          : error == 218 ? "CUDA_ERROR_INVALID_PTX" : error == 719 ? "CUDA_ERROR_LAUNCH_FAILED" : NULL;
+          : error == 218 ? "CUDA_ERROR_INVALID_PTX" : error == 900 ? "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED" : error == 719 ? "CUDA_ERROR_LAUNCH_FAILED" : NULL;
     return *name == NULL ? 1 : 0;
 }
 
@@ -198,7 +211,7 @@ int cuDeviceGet(int *device, int ordinal) {
 
 int cuDeviceGetAttribute(int *value, int attribute, int device) {
     BEGIN("cuDeviceGetAttribute", 0, "cuDeviceGetAttribute %d of %d", attribute, device)
-    *value = attribute == 16 ? 108 : attribute == 75 ? capability : 0;
+    *value = attribute == 16 ? 108 : attribute == 75 ? capability : attribute == 97 ? shared_bytes : 0;
     END
 }
 
@@ -225,6 +238,7 @@ int cuCtxPopCurrent_v2(void **context) {
 int cuModuleLoadDataEx(void **module, const void *image, unsigned options, int *names, void **values) {
     BEGIN("cuModuleLoadDataEx", 1, "cuModuleLoadDataEx %zu", strlen(image))
     *module = (void *)(intptr_t)(0xD0000 + strlen(image));
+    result = unsafe();
     }
     if (result == 218 && options == 2 && names[0] == 5 && names[1] == 6) {
         snprintf(values[0], (size_t)values[1], "ptxas application ptx input, line 7; error");
@@ -247,6 +261,11 @@ int cuModuleGetFunction(void **function, void *module, const char *name) {
 
 int cuFuncSetAttribute(kernel *function, int attribute, int value) {
     BEGIN("cuFuncSetAttribute", 1, "cuFuncSetAttribute %s %d %d", function->name, attribute, value)
+    if (attribute != 8 || value < 0 || value > shared_bytes) {
+        result = 1;
+    } else {
+        function->shared = value;
+    }
     END
 }
 
@@ -267,6 +286,11 @@ int cuLaunchKernel(kernel *function, unsigned gx, unsigned gy, unsigned gz, unsi
     pthread_mutex_lock(&gate);
     write_line("cuLaunchKernel %s grid %u,%u,%u block %u,%u,%u shared %u stream %p%s: %s", function->name, gx, gy, gz, bx, by, bz, shared, stream, extra == NULL ? "" : " extra", bytes);
     int result = enter("cuLaunchKernel", 1);
+    if (result == 0) {
+        unsigned most = function->shared > 49152 ? (unsigned)function->shared : 49152;
+        int fits = gx > 0 && gx <= 2147483647 && gy > 0 && gy <= 65535 && gz > 0 && gz <= 65535 && bx > 0 && by > 0 && bz > 0 && bx * by * bz <= 1024;
+        result = fits && shared <= most && shared <= (unsigned)shared_bytes && parameters != NULL && extra == NULL ? 0 : 1;
+    }
     const char *names = getenv("STUB_LAUNCHES"); /* a file for names of kernels: a process cannot read the log of another one */
     FILE *file = names == NULL ? NULL : fopen(names, "a");
     if (file != NULL) {
@@ -328,13 +352,28 @@ int cuMemsetD8Async(uint64_t target, unsigned char value, size_t bytes, void *st
 
 int cuStreamIsCapturing(void *stream, int *status) {
     BEGIN("cuStreamIsCapturing", 1, "cuStreamIsCapturing %p", stream)
-    *status = capturing || is_captured(stream);
+    *status = capturing == 1 || is_captured(stream);
+    END
+}
+
+int cuThreadExchangeStreamCaptureMode(int *mode) {
+    BEGIN("cuThreadExchangeStreamCaptureMode", 0, "cuThreadExchangeStreamCaptureMode %d", *mode)
+    if (*mode < 0 || *mode > 2) {
+        result = 1;
+    } else {
+        int before = capture_mode;
+        capture_mode = *mode;
+        *mode = before;
+    }
     END
 }
 
 int cuMemHostAlloc(void **memory, size_t bytes, unsigned flags) {
     BEGIN("cuMemHostAlloc", 1, "cuMemHostAlloc %zu %u", bytes, flags)
-    *memory = malloc(bytes);
+    result = unsafe();
+    if (result == 0) {
+        *memory = malloc(bytes);
+    }
     END
 }
 
@@ -353,13 +392,14 @@ int cuEventRecord(void *recorded, void *stream) {
 int cuEventQuery(void *recorded) {
     (void)recorded;
     BEGIN("cuEventQuery", 1, "cuEventQuery")
-    result = events_come ? 0 : 600;
+    result = unsafe() != 0 ? unsafe() : events_come ? 0 : 600;
     END
 }
 
 int cuEventSynchronize(void *recorded) {
     (void)recorded;
     BEGIN("cuEventSynchronize", 1, "cuEventSynchronize")
+    result = unsafe();
     END
 }
 

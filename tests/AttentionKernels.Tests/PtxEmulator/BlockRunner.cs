@@ -21,9 +21,10 @@ internal sealed unsafe class BlockRunner : IDisposable
         Memory = memory;
         Parameters = parameters;
         ApproximationSeed = options.ApproximationSeed;
+        TruncatesSums = options.TruncatesSums;
         _mostInstructions = options.MostInstructions;
         Shared = new SharedMemory(shape.TotalSharedBytes);
-        Steps = [.. entry.Instructions.Select(instruction => new PtxStep(instruction))];
+        Steps = [.. (options.Contracts ? entry.Contracted : entry.Instructions).Select(instruction => new PtxStep(instruction))];
         int warps = (shape.Threads + 31) / 32;
         int stride = (entry.RegisterBytes + 127) / 128 * 128;
         _registers = (byte*)NativeMemory.AlignedAlloc((nuint)Math.Max(128, (long)stride * warps), 128);
@@ -41,6 +42,8 @@ internal sealed unsafe class BlockRunner : IDisposable
     public byte* Parameters { get; }
 
     public int? ApproximationSeed { get; }
+
+    public bool TruncatesSums { get; }
 
     public PtxBlockIndex Block { get; private set; }
 

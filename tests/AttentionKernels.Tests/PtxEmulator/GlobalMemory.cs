@@ -5,8 +5,8 @@ namespace AttentionKernels.Tests.PtxEmulator;
 /// be read or written. The caller owns the memory and keeps it alive and in place.
 /// </summary>
 /// <remarks>
-/// A byte that two blocks of a launch write, or that a block reads after another one wrote it, is an error. Not found: a block that
-/// writes what another one read before, and warps of one block that exchange global bytes without a barrier.
+/// A byte that two blocks of a launch write, or that one of them reads and another one writes, is an error, and so is any write to a byte that the launch reads by ld.global.nc.
+/// Not found: threads of one block that exchange global bytes by plain loads without a barrier.
 /// </remarks>
 internal sealed unsafe class GlobalMemory
 {
@@ -20,6 +20,9 @@ internal sealed unsafe class GlobalMemory
 
     /// <summary>Tag of bytes that atomic operations of this launch wrote.</summary>
     internal uint AtomicTag { get; private set; }
+
+    /// <summary>Among readers: the byte was read as constant or by several blocks, so that nobody may write it in this launch.</summary>
+    internal uint ConstantTag { get; private set; }
 
     /// <summary>Registers memory; the same range again adds the rights that it lacked.</summary>
     /// <param name="start">First byte.</param>
@@ -123,7 +126,7 @@ internal sealed unsafe class GlobalMemory
     internal void BeginLaunch(long blocks)
     {
         // Tags of old launches become "written before" when the numbers run out.
-        if (_nextTag + blocks + 1 >= uint.MaxValue)
+        if (_nextTag + blocks + 2 >= uint.MaxValue)
         {
             foreach (GlobalRange range in _ranges)
             {
@@ -131,12 +134,14 @@ internal sealed unsafe class GlobalMemory
                 {
                     range.Tags![i] = Math.Min(range.Tags[i], 1);
                 }
+                range.Readers = null;
             }
             _nextTag = FirstTag;
         }
         LaunchTag = _nextTag;
         _nextTag += (uint)blocks;
         AtomicTag = _nextTag++;
+        ConstantTag = _nextTag++;
     }
 
     internal uint TagOf(int block) => LaunchTag + (uint)block;

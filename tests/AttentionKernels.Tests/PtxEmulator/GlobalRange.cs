@@ -17,5 +17,8 @@ internal sealed class GlobalRange(ulong start, ulong bytes, string name)
     /// </summary>
     public uint[]? Tags { get; set; }
 
+    /// <summary>The block of this launch that read each byte, or that no block may write it: <see cref="GlobalMemory.ConstantTag"/>. Null: nothing was read yet. Only where there are tags.</summary>
+    public uint[]? Readers;
+
     public bool Holds(ulong address, uint bytes) => address >= Start && address + bytes <= End && address + bytes > address;
 }

@@ -132,7 +132,9 @@ public sealed class PtxArithmeticTests
         ["tanh.approx.f32 %r8, %r4;"] = (a, _, _) => U((float)Math.Tanh(F(a))),
         ["sin.approx.f32 %r8, %r4;"] = (a, _, _) => U((float)Math.Sin(F(a))),
         ["cos.approx.ftz.f32 %r8, %r4;"] = (a, _, _) => U((float)Math.Cos(Z(F(a)))),
-        ["div.approx.ftz.f32 %r8, %r4, %r5;"] = (a, b, _) => U(Z((float)((double)Z(F(a)) / Z(F(b))))),
+        // Divisors above 2^126 have a reciprocal of 0.
+        ["div.approx.ftz.f32 %r8, %r4, %r5;"] = (a, b, _) => U(Z(MathF.Abs(F(b)) is > 8.507059e37f and < float.PositiveInfinity ? F(a) * MathF.CopySign(0, F(b)) : (float)((double)Z(F(a)) / Z(F(b))))),
+        ["div.full.ftz.f32 %r8, %r4, %r5;"] = (a, b, _) => U(Z((float)((double)Z(F(a)) / Z(F(b))))),
         ["cvt.rn.f32.s32 %r8, %r4;"] = (a, _, _) => U((float)(int)a),
         ["cvt.rn.f32.u32 %r8, %r4;"] = (a, _, _) => U((float)a),
         ["cvt.rzi.s32.f32 %r8, %r4;"] = (a, _, _) => (uint)ToInt(Math.Truncate((double)F(a)), int.MinValue, int.MaxValue),
@@ -253,6 +255,25 @@ public sealed class PtxArithmeticTests
             },
         }.Run32(input);
         Assert.Equal(plain, fast);
+    }
+
+    /// <summary>The rounding error of x * x, which a fused difference is, with x = 1 + 2^-12: 2^-24. Rounded twice it is 0.</summary>
+    [Theory]
+    [InlineData("mul.f32 %f2, %f1, %f1;\nsub.f32 %f3, %f2, %f2;", true)]
+    [InlineData("mul.ftz.f32 %f2, %f1, %f1;\nneg.f32 %f4, %f2;\nadd.ftz.f32 %f3, %f4, %f2;", true)]
+    [InlineData("mul.f32 %f2, %f1, %f1;\nmov.f32 %f4, %f2;\nsub.f32 %f3, %f2, %f4;", true)]
+    [InlineData("mul.f32 %f2, %f1, %f1;\nmov.f32 %f4, %f2;\nsub.f32 %f3, %f4, %f2;", true)]
+    [InlineData("mul.rn.f32 %f2, %f1, %f1;\nsub.f32 %f3, %f2, %f2;", false)]
+    [InlineData("mul.f32 %f2, %f1, %f1;\nsub.rn.f32 %f3, %f2, %f2;", false)]
+    [InlineData("mul.f32 %f2, %f1, %f1;\nmov.f32 %f4, %f2;\nmov.f32 %f5, %f2;\nsub.f32 %f3, %f4, %f5;", false)]
+    [InlineData("mul.f32 %f2, %f1, %f1;\nbra next;\nnext:\nsub.f32 %f3, %f2, %f2;", false)]
+    [InlineData("mov.f32 %f6, %f1;\nmul.f32 %f2, %f6, %f6;\nmov.f32 %f6, 0f00000000;\nsub.f32 %f3, %f2, %f2;", false)]
+    public void Products_And_Sums_Without_A_Rounding_Of_Their_Own_May_Be_Fused(string body, bool isFused)
+    {
+        float Result(bool contracts) => F(new PtxProgram($"ld.global.f32 %f1, [%rd0];\n{body}\nst.global.f32 [%rd3], %f3;") { Options = new PtxOptions { Contracts = contracts } }
+            .Run32([U(1 + MathF.Pow(2, -12))])[0]);
+        Assert.Equal(0, Result(false));
+        Assert.Equal(isFused ? MathF.Pow(2, -24) : 0, MathF.Abs(Result(true)));
     }
 
     [Fact]

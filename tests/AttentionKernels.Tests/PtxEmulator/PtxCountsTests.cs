@@ -47,6 +47,7 @@ public sealed class PtxCountsTests
             setp.lt.u32 %p2, %r3, 8192;
             @%p2 bra fill;
             skip:
+            bar.warp.sync -1;
             mul.lo.u32 %r3, %r0, {{stride}};
             ld.shared.{{type}} {{registers}}, [%r3];
             """, ".shared .align 16 .b8 smem[8192];");

@@ -64,12 +64,16 @@ internal sealed unsafe partial class PtxDecoder
         else if (approximate is not null)
         {
             _i.Class = PtxOpClass.Special;
-            _i.Approximation = new Approximation("div", (x, y) => x / y, 2, false);
+            // x * (1 / y), of which the reciprocal is 0 where it would be subnormal; div.full scales its operands.
+            const double Largest = 8.507059173023462e37; // 2^126
+            bool scales = approximate == "full";
+            _i.Approximation = new Approximation("div", (x, y) => !scales && Math.Abs(y) is > Largest and < double.PositiveInfinity ? x * Math.CopySign(0, y) : x / y, 2, false);
             _i.Execute = &Warp.Approximate;
         }
         else
         {
             SingleArithmetic(opcode, nanWins, flush, saturate);
+            _i.Fusable = opcode is "add" or "sub" or "mul" && !nearest && !saturate;
         }
     }
 

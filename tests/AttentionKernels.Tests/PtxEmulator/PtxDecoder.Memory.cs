@@ -24,6 +24,7 @@ internal sealed unsafe partial class PtxDecoder
         int count = _statement.TakeAny("v2", "v4") switch { "v2" => 2, "v4" => 4, _ => 1 };
         _i.Space = TakeSpace();
         bool readOnly = load && _statement.Take("nc");
+        _i.Constant = readOnly;
         _i.Strong = _statement.TakeAny("volatile", "relaxed", "acquire", "release") is not null;
         _statement.TakeAny("weak");
         _statement.TakeAny("cta", "gpu", "sys", "cluster");

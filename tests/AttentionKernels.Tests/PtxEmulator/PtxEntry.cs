@@ -3,6 +3,8 @@ namespace AttentionKernels.Tests.PtxEmulator;
 /// <summary>A kernel: what a launch must bring, and the decoded program.</summary>
 internal sealed class PtxEntry
 {
+    private PtxInstruction[]? _contracted;
+
     public required string Name { get; init; }
 
     public required int Line { get; init; }
@@ -28,6 +30,9 @@ internal sealed class PtxEntry
     public required int LocalBytes { get; init; }
 
     internal required PtxInstruction[] Instructions { get; init; }
+
+    /// <summary>The instructions with products and sums fused where a compiler may.</summary>
+    internal PtxInstruction[] Contracted => LazyInitializer.EnsureInitialized(ref _contracted, () => Contraction.Of(Instructions));
 
     /// <summary>Bytes of a warp's register file.</summary>
     internal required int RegisterBytes { get; init; }

@@ -37,6 +37,14 @@ public sealed class PtxErrorTests
         { "asynchronous copy into it is in flight", 0, "mul.lo.u32 %r3, %r0, 16;\ncp.async.cg.shared.global [%r3], [%rd2], 16;\nst.shared.u32 [%r3], 1; // here" },
         { "asynchronous copy into it is in flight", 0, "mul.lo.u32 %r3, %r0, 16;\ncp.async.cg.shared.global [%r3], [%rd2], 16;\ncp.async.commit_group;\ncp.async.wait_group 1;\nbar.sync 0;\nld.shared.u32 %r4, [%r3]; // here" },
         { "another thread's asynchronous copy", 0, "mul.lo.u32 %r3, %r0, 16;\ncp.async.cg.shared.global [%r3], [%rd2], 16;\ncp.async.wait_all;\nxor.b32 %r3, %r3, 16;\nld.shared.u32 %r4, [%r3]; // here" },
+        // Lanes of a warp exchange through shared memory: only bar.warp.sync and barriers put what they do in order.
+        { "which lane 1 of its warp wrote, without bar.warp.sync", 0, "shl.b32 %r3, %r0, 2;\nxor.b32 %r5, %r3, 4;\nst.shared.u32 [%r3], 1;\nld.shared.u32 %r4, [%r5]; // here" },
+        { "which lane 1 of its warp wrote, without bar.warp.sync", 0, "shl.b32 %r3, %r0, 2;\nxor.b32 %r5, %r3, 4;\nst.shared.u32 [%r3], 1;\nshfl.sync.bfly.b32 %r6, %r0, 1, 0x1f, 0xffffffff;\nld.shared.u32 %r4, [%r5]; // here" },
+        { "which lane 2 of its warp read, without bar.warp.sync", 3, "shl.b32 %r3, %r0, 2;\nxor.b32 %r5, %r3, 4;\nst.shared.u32 [%r3], 1;\nbar.warp.sync 0xffffffff;\nld.shared.u32 %r4, [%r5];\nsetp.eq.u32 %p1, %r0, 3;\n@%p1 st.shared.u32 [%r3], 2; // here" },
+        { "which lane 4 of its warp wrote, without bar.warp.sync", 5, "setp.eq.u32 %p1, %r0, 4;\nsetp.eq.u32 %p2, %r0, 5;\n@%p1 st.shared.u32 [smem], 1;\n@%p2 st.shared.u32 [smem], 2; // here" },
+        { "of its warp wrote, without bar.warp.sync", 0, "shl.b32 %r3, %r0, 4;\nst.shared.v4.u32 [%r3], {0, 0, 0, 0};\nldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r4, %r5, %r6, %r7}, [%r3]; // here" },
+        { "other lanes of its warp read, without bar.warp.sync", 0, "shl.b32 %r3, %r0, 4;\nst.shared.v4.u32 [%r3], {0, 0, 0, 0};\nbar.sync 0;\nldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r4, %r5, %r6, %r7}, [%r3];\ncp.async.cg.shared.global [%r3], [%rd2], 16; // here\ncp.async.wait_all;" },
+        { "ld.global.nc of byte 0 of output, which block (0, 0, 0) wrote in this launch", 0, "st.global.u32 [%rd3], 1;\nld.global.nc.u32 %r4, [%rd3]; // here" },
         { "reads 20 bytes for a copy of 16", 0, "mov.u32 %r4, 20;\ncp.async.cg.shared.global [smem], [%rd0], 16, %r4; // here" },
         { "not aligned to 16", 0, "cp.async.cg.shared.global [smem+8], [%rd0], 16; // here" },
         { "not aligned to 16", 0, "cp.async.cg.shared.global [smem], [%rd0+8], 16; // here" },
@@ -185,6 +193,38 @@ public sealed class PtxErrorTests
         Refuses("compiled for sm_80, the device has sm_75", Program(64, 0, 75));
         Refuses("dynamic shared memory for a kernel without", new PtxProgram("") { DynamicSharedBytes = 16 });
         Refuses("is not possible", new PtxProgram("") { Grid = (1, 65536, 1) });
+    }
+
+    /// <summary>Memory that a launch reads: what was read as constant nobody may write, other bytes only the block that read them.</summary>
+    [Theory]
+    [InlineData("ld.global.nc.u32 %b, [%a]; @%p st.global.u32 [%a], 7;", 1, "which ld.global.nc read in this launch")]
+    [InlineData("ld.global.u32 %b, [%a]; @%p st.global.u32 [%a], 7;", 1, null)]
+    [InlineData("@!%p ld.global.u32 %b, [%a]; @%p st.global.u32 [%a], 7;", 2, "which block (0, 0, 0) read in this launch")]
+    [InlineData("ld.global.u32 %b, [%a]; @%p st.global.u32 [%a], 7;", 2, "which ld.global.nc read in this launch")]
+    [InlineData("@!%p ld.global.u32 %b, [%a]; @%p st.global.u32 [%a+4], 7;", 2, null)]
+    public unsafe void What_A_Launch_Reads_Others_Must_Not_Write(string body, int blocks, string? problem)
+    {
+        ulong* data = stackalloc ulong[1];
+        GlobalMemory memory = new();
+        memory.Register(data, 8, initialised: true, writable: true, "data");
+        // %p: the last block.
+        PtxModule module = PtxModule.Parse($$"""
+            .version 7.8
+            .target sm_80
+            .visible .entry K(.param .b64 p) {
+            .reg .b64 %a; .reg .b32 %b, %c, %d; .reg .pred %p;
+            ld.param.b64 %a, [p]; mov.u32 %c, %ctaid.x; mov.u32 %d, %nctaid.x; sub.s32 %d, %d, 1; setp.eq.u32 %p, %c, %d;
+            {{body}}
+            ret; }
+            """);
+        void Launch() => PtxLaunch.Run(module, "K", (blocks, 1, 1), 1, 0, BitConverter.GetBytes((ulong)data), memory, new PtxOptions { Workers = 1 });
+        if (problem == null)
+        {
+            Launch();
+            Launch();
+            return;
+        }
+        Assert.Contains(problem, Assert.Throws<PtxException>(Launch).Message);
     }
 
     [Fact]

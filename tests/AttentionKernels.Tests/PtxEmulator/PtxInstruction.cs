@@ -37,6 +37,9 @@ internal sealed unsafe class PtxInstruction(PtxStatement statement)
 
     public bool Saturate;
 
+    /// <summary>Product, sum or difference of float32 without .rn: ptxas may fuse it (<see cref="Contraction"/>).</summary>
+    public bool Fusable;
+
     /// <summary>Predicate sources are inverted.</summary>
     public bool NegatedA;
     public bool NegatedC;
@@ -61,6 +64,9 @@ internal sealed unsafe class PtxInstruction(PtxStatement statement)
 
     /// <summary>Whether the access synchronises (volatile, relaxed, acquire, release), so that races are meant.</summary>
     public bool Strong;
+
+    /// <summary>Whether a load is of memory that nobody writes while the kernel runs (.nc).</summary>
+    public bool Constant;
 
     /// <summary>Lane by lane: three sources to one result, raw bits.</summary>
     public Func<ulong, ulong, ulong, ulong>? Scalar;
@@ -100,4 +106,7 @@ internal sealed unsafe class PtxInstruction(PtxStatement statement)
 
     /// <summary>ret and exit.</summary>
     public bool IsExit;
+
+    /// <summary>Another instruction that is the same.</summary>
+    public PtxInstruction Copy() => (PtxInstruction)MemberwiseClone();
 }

@@ -4,11 +4,13 @@ namespace AttentionKernels.Tests.PtxEmulator;
 public sealed class PtxMatrixTests
 {
     [Theory]
-    [InlineData("f16", 16)]
-    [InlineData("bf16", 16)]
-    [InlineData("f16", 8)]
-    [InlineData("bf16", 8)]
-    public void Mma_Multiplies_The_Matrices_Of_Its_Fragments(string type, int depth)
+    [InlineData("f16", 16, false)]
+    [InlineData("bf16", 16, false)]
+    [InlineData("f16", 8, false)]
+    [InlineData("bf16", 8, false)]
+    [InlineData("f16", 16, true)]
+    [InlineData("bf16", 8, true)]
+    public void Mma_Multiplies_The_Matrices_Of_Its_Fragments(string type, int depth, bool truncates)
     {
         Random random = new(depth);
         // Small integers: sums are exact in any order. Lane l holds row l / 4 (n for B) and columns 2 (l % 4) and the next.
@@ -52,7 +54,8 @@ public sealed class PtxMatrixTests
             mul.wide.u32 %rd9, %r0, 16;
             add.s64 %rd9, %rd9, %rd1;
             st.global.v4.b32 [%rd9], {List(firstC, 4)};
-            """);
+            """)
+        { Options = new PtxOptions { TruncatesSums = truncates } };
         ulong[] output = program.Run([.. input], 512);
         for (int l = 0; l < 32; l++)
         {
@@ -90,6 +93,23 @@ public sealed class PtxMatrixTests
         {
             sum += k == 0 ? 1 : (float)BitConverter.UInt16BitsToHalf(0x0800) * (float)BitConverter.UInt16BitsToHalf(0x0c00);
         }
+        Assert.All(program.Run32([]), bits => Assert.Equal(sum, BitConverter.UInt32BitsToSingle(bits)));
+    }
+
+    /// <summary>1 and sixteen products of three quarters of its last place: each rounds up, or is cut.</summary>
+    [Theory]
+    [InlineData(false, 1f + (16f / (1 << 23)))]
+    [InlineData(true, 1f)]
+    public void Mma_Rounds_Sums_Or_Cuts_Them(bool truncates, float sum)
+    {
+        PtxProgram program = new("""
+            mov.b32 %r8, 0x0e000e00;
+            mov.b32 %r9, 0x0c000c00;
+            mov.b32 %r10, 0x3f800000;
+            mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%r4, %r5, %r6, %r7}, {%r8, %r8, %r8, %r8}, {%r9, %r9}, {%r10, %r10, %r10, %r10};
+            st.global.b32 [%rd3], %r4;
+            """)
+        { Options = new PtxOptions { TruncatesSums = truncates } };
         Assert.All(program.Run32([]), bits => Assert.Equal(sum, BitConverter.UInt32BitsToSingle(bits)));
     }
 

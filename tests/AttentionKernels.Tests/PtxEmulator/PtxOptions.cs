@@ -14,6 +14,15 @@ internal sealed record PtxOptions
     /// </summary>
     public int? ApproximationSeed { get; init; }
 
+    /// <summary>Whether products and sums without .rn are fused wherever a compiler may (<see cref="Contraction"/>), and not anywhere.</summary>
+    public bool Contracts { get; init; }
+
+    /// <summary>
+    /// Whether mma adds eight products and C as tensor cores were seen to do (Fasi et al., Numerical behavior of NVIDIA tensor cores, 2021, for compute capability 7.0 to 8.0), at their worst:
+    /// each term loses what lies below the 24 bits of the largest one, and the sum is cut, not rounded, to float32. Otherwise every sum is rounded to nearest.
+    /// </summary>
+    public bool TruncatesSums { get; init; }
+
     /// <summary>Warp instructions of one block before it counts as endless.</summary>
     public long MostInstructions { get; init; } = 200_000_000;
 

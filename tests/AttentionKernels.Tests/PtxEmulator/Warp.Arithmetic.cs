@@ -323,6 +323,16 @@ internal sealed unsafe partial class Warp
         }
     }
 
+    /// <summary>A * B and C in one rounding, by Mode: '+' sum, '-' product less C, 'r' C less product.</summary>
+    public static void ContractedF32(Warp w, PtxInstruction i)
+    {
+        for (int at = 0; at < 128; at += 32)
+        {
+            Vector256<float> a = w.F32(i, i.A, at), c = w.F32(i, i.C, at);
+            w.PutFloat(i, at, Vector256.FusedMultiplyAdd(i.Mode == 'r' ? -a : a, w.F32(i, i.B, at), i.Mode == '-' ? -c : c));
+        }
+    }
+
     public static void MaxF32(Warp w, PtxInstruction i)
     {
         for (int at = 0; at < 128; at += 32)

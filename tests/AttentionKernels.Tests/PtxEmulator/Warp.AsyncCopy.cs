@@ -48,14 +48,15 @@ internal sealed unsafe partial class Warp
                 if (range.Tags is uint[] tags)
                 {
                     w.CheckGlobalRead(i, lane, source, range, tags.AsSpan((int)(source - range.Start), (int)wanted), false);
+                    w.NoteGlobalRead(range, source, (int)wanted, w._block.Tag);
                 }
                 new ReadOnlySpan<byte>((byte*)source, (int)wanted).CopyTo(new Span<byte>(&copy.Data, 16));
                 readers |= 1u << lane;
             }
-            int bad = w._block.Shared.BeginCopy((int)target, bytes, w.Index);
+            int bad = w._block.Shared.BeginCopy((int)target, bytes, w.Index, w.StampOf(lane));
             if (bad >= 0)
             {
-                throw w.Error(i, lane, w._block.Shared.DescribeWrite(bad, w.Index));
+                throw w.Error(i, lane, w._block.Shared.DescribeWrite(bad, w.Index, w.StampOf(lane)));
             }
             w._copies.Add(copy);
         }

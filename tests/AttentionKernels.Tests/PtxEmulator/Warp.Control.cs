@@ -105,6 +105,7 @@ internal sealed unsafe partial class Warp
     {
         PtxInstruction i = Waiting!;
         _arrived.Clear();
+        _syncs++;
         switch (i.Mode)
         {
             case 'p':
@@ -123,9 +124,15 @@ internal sealed unsafe partial class Warp
     public static void WarpSync(Warp w, PtxInstruction i)
     {
         w.RequireMembers(i, w.Lanes(i.A));
+        if ((w._existing & ~w._exited & ~w._mask) != 0)
+        {
+            return; // orders the memory of some lanes only: not followed
+        }
+        uint before = w.StampOf((int)SharedMemory.SeveralLanes);
+        w._syncs++;
         foreach ((int _, int address, int bytes) in w._arrived)
         {
-            w._block.Shared.ShowToWarp(address, bytes, w.Index);
+            w._block.Shared.ShowToWarp(address, bytes, w.Index, before);
         }
     }
 

@@ -18,9 +18,15 @@ internal sealed unsafe partial class Warp
         {
             ulong address = w.Raw(i.A, i.AWide, lane) + (ulong)i.Immediate;
             addresses[lane] = address;
-            if ((address & 15) != 0 || address + 16 > (ulong)shared.Bytes || shared.Read((int)address, 16, w.Index) >= 0)
+            // Every lane receives a part of the row, so the whole warp reads it.
+            if ((address & 15) != 0 || address + 16 > (ulong)shared.Bytes)
             {
-                w.Resolve(i, lane, 16, false, out _);   // finds the error, if it is one
+                w.Resolve(i, lane, 16, false, out _);   // finds the error
+            }
+            int bad = shared.Read((int)address, 16, w.Index, w.StampOf((int)SharedMemory.SeveralLanes));
+            if (bad >= 0)
+            {
+                throw w.Error(i, lane, shared.DescribeRead(bad, w.Index));
             }
             Vector128.Load(shared.Data + address).Store((byte*)(rows + (8 * lane)));
         }
@@ -82,8 +88,54 @@ internal sealed unsafe partial class Warp
         new ReadOnlySpan<float>(w.Lanes(i.Sources[registersA + registersB + 2]), 32).CopyTo(new Span<float>(c23, 32));
         new ReadOnlySpan<float>(w.Lanes(i.Sources[registersA + registersB + 3]), 32).CopyTo(new Span<float>(c23 + 32, 32));
         // Rows g and g + 8 of A: registers 0, 2 and 1, 3.
-        MultiplyRows(a, columns, depth, c0, c1, (float*)w.Lanes(i.Destinations[0]), (float*)w.Lanes(i.Destinations[1]));
-        MultiplyRows(a + 64, columns, depth, c23, c23 + 32, (float*)w.Lanes(i.Destinations[2]), (float*)w.Lanes(i.Destinations[3]));
+        delegate*<float*, float*, int, float*, float*, float*, float*, void> multiply = w._block.TruncatesSums ? &MultiplyRowsTruncated : &MultiplyRows;
+        multiply(a, columns, depth, c0, c1, (float*)w.Lanes(i.Destinations[0]), (float*)w.Lanes(i.Destinations[1]));
+        multiply(a + 64, columns, depth, c23, c23 + 32, (float*)w.Lanes(i.Destinations[2]), (float*)w.Lanes(i.Destinations[3]));
+    }
+
+    // As MultiplyRows, with sums of eight products and C as PtxOptions.TruncatesSums says.
+    private static void MultiplyRowsTruncated(float* a, float* columns, int depth, float* even, float* odd, float* evenOut, float* oddOut)
+    {
+        float* sums = stackalloc float[64];
+        for (int n = 0; n < 64; n++)
+        {
+            (int row, int column) = (n / 8, n % 8);
+            float sum = (column % 2 == 0 ? even : odd)[(4 * row) + (column / 2)];
+            for (int block = 0; block < depth; block += 8)
+            {
+                sum = AddTruncated(a + (16 * block) + (4 * row), columns + (8 * block) + column, sum);
+            }
+            sums[n] = float.IsNaN(sum) ? BitConverter.UInt32BitsToSingle(0x7fff_ffff) : sum;
+        }
+        for (int n = 0; n < 64; n++)
+        {
+            (n % 2 == 0 ? evenOut : oddOut)[(4 * (n / 8)) + (n % 8 / 2)] = sums[n];
+        }
+    }
+
+    private static float AddTruncated(float* row, float* column, float c)
+    {
+        double* terms = stackalloc double[9];
+        double largest = Math.Abs((double)c), plain = c;
+        terms[8] = c;
+        for (int k = 0; k < 8; k++)
+        {
+            terms[k] = (double)row[(32 * (k % 2)) + (k / 2)] * column[8 * k];
+            largest = Math.Max(largest, Math.Abs(terms[k]));
+            plain += terms[k];
+        }
+        if (!double.IsFinite(plain) || largest == 0)
+        {
+            return (float)plain;
+        }
+        double unit = Math.ScaleB(1, Math.ILogB(largest) - 23), sum = 0;
+        for (int k = 0; k < 9; k++)
+        {
+            sum += Math.Truncate(terms[k] / unit);
+        }
+        sum *= unit;
+        float rounded = (float)sum;
+        return Math.Abs((double)rounded) <= Math.Abs(sum) ? rounded : rounded > 0 ? MathF.BitDecrement(rounded) : MathF.BitIncrement(rounded);
     }
 
     // Eight rows; even and odd columns of C and D lie in different registers, four lanes for each row.

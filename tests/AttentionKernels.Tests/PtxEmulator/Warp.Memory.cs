@@ -60,6 +60,7 @@ internal sealed unsafe partial class Warp
             }
         }
         w.RequireOwnValues(i, targets, size);
+        w.NoteSharedWrites(i, targets, bytes);
         w.Count(i, addresses, bytes, true);
     }
 
@@ -130,6 +131,23 @@ internal sealed unsafe partial class Warp
         }
     }
 
+    private void NoteSharedWrites(PtxInstruction i, ulong* targets, int bytes)
+    {
+        SharedMemory shared = _block.Shared;
+        for (uint left = i.Space is PtxSpace.Shared or PtxSpace.Generic ? _mask : 0; left != 0; left &= left - 1)
+        {
+            int lane = BitOperations.TrailingZeroCount(left);
+            ulong at = targets[lane] - (ulong)shared.Data;
+            if (at < (ulong)shared.Bytes)
+            {
+                shared.Write((int)at, bytes, Index, StampOf(lane));
+            }
+        }
+    }
+
+    /// <summary>What marks an access of a lane to shared memory: how often its warp synchronised, and the lane.</summary>
+    private uint StampOf(int lane) => (_syncs << 6) | (uint)lane;
+
     // The host address of a lane's access, after all checks; address is the one in its space (space in Count).
     private byte* Resolve(PtxInstruction i, int lane, int bytes, bool write, out ulong address)
     {
@@ -173,6 +191,14 @@ internal sealed unsafe partial class Warp
                         throw Error(i, lane, $"race: {DescribeWriter(old)} wrote the same byte of {range.Name} in this launch");
                     }
                 }
+                if (!atomic && !i.Strong)
+                {
+                    CheckGlobalWrite(i, lane, address, range, bytes);
+                }
+            }
+            else if (!i.Strong)
+            {
+                NoteGlobalRead(range, address, bytes, i.Constant ? _block.Memory.ConstantTag : _block.Tag);
             }
         }
         return (byte*)address;
@@ -214,9 +240,46 @@ internal sealed unsafe partial class Warp
             {
                 throw Error(i, lane, $"reads byte {address + (ulong)b - range.Start} of {range.Name}, which has no value");
             }
+            if (tag >= _block.Memory.LaunchTag && i.Constant)
+            {
+                throw Error(i, lane, $"ld.global.nc of byte {address + (ulong)b - range.Start} of {range.Name}, which {DescribeWriter(tag)} wrote in this launch: it must not change while the kernel runs");
+            }
             if (tag >= _block.Memory.LaunchTag && tag != _block.Tag && !i.Strong && !(atomic && tag == _block.Memory.AtomicTag))
             {
                 throw Error(i, lane, $"race: reads byte {address + (ulong)b - range.Start} of {range.Name}, which {DescribeWriter(tag)} wrote in this launch");
+            }
+        }
+    }
+
+    // What a block read, no other one may write, and what was read as constant (ld.global.nc), nobody.
+    private void CheckGlobalWrite(PtxInstruction i, int lane, ulong address, GlobalRange range, int bytes)
+    {
+        if (range.Readers is not uint[] readers)
+        {
+            return;
+        }
+        foreach (uint reader in readers.AsSpan((int)(address - range.Start), bytes))
+        {
+            if (reader >= _block.Memory.LaunchTag && reader != _block.Tag)
+            {
+                throw Error(
+                    i, lane, $"race: writes {range.Name} at byte {address - range.Start}, which {(reader == _block.Memory.ConstantTag ? "ld.global.nc" : DescribeWriter(reader))} read in this launch");
+            }
+        }
+    }
+
+    private void NoteGlobalRead(GlobalRange range, ulong address, int bytes, uint mine)
+    {
+        if (range.Readers is null)
+        {
+            Interlocked.CompareExchange(ref range.Readers, new uint[range.Tags!.Length], null);
+        }
+        foreach (ref uint reader in range.Readers.AsSpan((int)(address - range.Start), bytes))
+        {
+            uint old = reader == mine || reader == _block.Memory.ConstantTag ? mine : Interlocked.Exchange(ref reader, mine);
+            if (old >= _block.Memory.LaunchTag && old != mine)
+            {
+                reader = _block.Memory.ConstantTag; // several blocks: nobody may write it either
             }
         }
     }
@@ -232,12 +295,13 @@ internal sealed unsafe partial class Warp
             throw Error(i, lane, $"out of bounds: {bytes} bytes at address {address} of {shared.Bytes} bytes of shared memory");
         }
         int at = (int)address;
-        int bad = i.Class == PtxOpClass.Atomic ? shared.WriteAtomically(at, bytes, Index)
-            : write ? shared.Write(at, bytes, Index)
-            : shared.Read(at, bytes, Index);
+        uint stamp = StampOf(lane);
+        int bad = i.Class == PtxOpClass.Atomic ? shared.WriteAtomically(at, bytes, Index, stamp)
+            : write ? shared.CheckWrite(at, bytes, Index, stamp)
+            : shared.Read(at, bytes, Index, stamp);
         if (bad >= 0 && !(!write && HasOwnCopies(lane, at, bytes)))
         {
-            throw Error(i, lane, write ? shared.DescribeWrite(bad, Index) : shared.DescribeRead(bad, Index));
+            throw Error(i, lane, write ? shared.DescribeWrite(bad, Index, stamp) : shared.DescribeRead(bad, Index));
         }
         return shared.Data + at;
     }

@@ -23,6 +23,7 @@ internal sealed unsafe partial class Warp : IDisposable
     private uint _active;
     private uint _mask;
     private uint _exited;
+    private uint _syncs;   // times that the warp's lanes, or the block, synchronised
 
     public Warp(BlockRunner block, int index, byte* registers)
     {
@@ -58,6 +59,7 @@ internal sealed unsafe partial class Warp : IDisposable
         _meet = ControlFlow.Exit;
         _active = _existing;
         _exited = ~_existing;
+        _syncs = 1;
         _waiting.Clear();
         Array.Clear(_hasValue);
         _local.Clear();

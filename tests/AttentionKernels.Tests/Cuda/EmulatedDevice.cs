@@ -20,10 +20,14 @@ internal sealed unsafe class EmulatedDevice : IDisposable
     private readonly Dictionary<string, KernelEntry> _kernels;
     private Exception? _error;
 
-    public EmulatedDevice(StubDriver stub, PtxOptions? options = null)
+    /// <param name="stub">The driver.</param>
+    /// <param name="options">Of the emulator.</param>
+    /// <param name="everywhere">Whether kernels may touch any memory: in sessions, where ONNX Runtime allocates it.</param>
+    public EmulatedDevice(StubDriver stub, PtxOptions? options = null, bool everywhere = false)
     {
         _stub = stub;
         Options = options ?? new PtxOptions { Workers = 2 };
+        Memory = everywhere ? GlobalMemory.Everything() : new GlobalMemory();
         stub.Reset();
         stub.SetHooks(&Launch, &Written);
         KernelManifest kernels = KernelManifest.Embedded;
@@ -38,7 +42,7 @@ internal sealed unsafe class EmulatedDevice : IDisposable
     public PtxOptions Options { get; }
 
     /// <summary>What kernels may touch.</summary>
-    public GlobalMemory Memory { get; } = new();
+    public GlobalMemory Memory { get; }
 
     /// <summary>Kernels that ran, by stem.</summary>
     public List<string> Launched { get; } = [];
@@ -52,7 +56,8 @@ internal sealed unsafe class EmulatedDevice : IDisposable
         CudaCall call = new()
         {
             Problem = problem,
-            Bias = bias with { SpeakerScores = null, SpeakerCount = 0 },
+            // Scores by speaker are for calls without values.
+            Bias = problem.Value.IsEmpty ? bias : bias with { SpeakerScores = null, SpeakerCount = 0 },
             HostKeyLengths = problem.KeyLengths,
             HostQueryOffsets = problem.QueryOffsets,
         };

@@ -75,6 +75,14 @@ internal static class KernelTable
             DynamicSharedBytes = HeadScoresKernel.SharedBytes,
             MaxRegisters = 64,
         },
+        new KernelConfiguration
+        {
+            Kernel = "SpeakerScores",
+            Method = Method(typeof(SpeakerScoresKernel)),
+            Threads = SpeakerScoresKernel.Threads,
+            DynamicSharedBytes = SpeakerScoresKernel.SharedBytes,
+            MaxRegisters = 64,
+        },
         .. from element in Elements
            select new KernelConfiguration
            {
@@ -123,6 +131,16 @@ internal static class KernelTable
                ElementType = element.Name,
                Threads = AppendKeyValueKernel.Threads,
                Rows = AppendKeyValueKernel.Rows,
+               MaxRegisters = 64,
+           },
+        .. from element in Elements
+           select new KernelConfiguration
+           {
+               Kernel = "MaskBias",
+               Method = Method(typeof(MaskBiasKernel), element.Type),
+               ElementType = element.Name,
+               Threads = MaskBiasKernel.Threads,
+               Keys = MaskBiasKernel.Keys,
                MaxRegisters = 64,
            },
     ];

@@ -4,7 +4,9 @@ using ILGPU;
 
 namespace AttentionKernels.Kernels;
 
-/// <summary>Brings a call's new rows into the form that attention reads: rotates query and keys, and writes keys and values behind the past ones.</summary>
+/// <summary>
+/// Brings what a call was given into the form that attention reads: rotates query and keys or adds projection biases, writes keys and values behind the past ones, makes lengths, widens head sinks.
+/// </summary>
 /// <remarks>
 /// Grid = (ceil(rows / 4), H + 2 KvHeads, B), rows = the larger of S and the rows to write for a key head; a warp for each row. The second axis is query heads, then heads of keys, then
 /// heads of values.
@@ -17,11 +19,14 @@ namespace AttentionKernels.Kernels;
 ///      pastKey, pastValue  [B, KvHeads, pastLength, D or Dv] of T; 0: none
 ///      cosCache, sinCache  [positions, rotaryPairs] of T; rotaryPairs 0: nothing is rotated
 ///      positionIds         [B, S] int64; 0: rows count on from their place among the keys. Positions outside the caches take their first or last row
+///      queryBias, keyBias, valueBias [H or KvHeads, D or Dv] of T, added to every row, which is not rotated then; 0: none
+///      narrowSink          [H] of T; 0: none
 ///      keyLengths          [B] int32; 0: keyLength for all
-/// out  rotatedQuery [B, H, S, D] of T; 0: not wanted
+/// out  movedQuery   [B, H, S, D] of T, the query rotated or with its bias; 0: not wanted
 ///      presentKey, presentValue [B, KvHeads, presentLength, D or Dv] of T; 0: not wanted. The same memory as past: only the new rows are written. Else past rows are copied
 ///                               and rows behind the new ones cleared
 ///      validLengths, rowOffsets [B] int32, what attention takes as keyLengths and queryOffsets; 0: not wanted
+///      wideSink     [H] float32, what attention takes as headSink
 /// </code>
 /// </remarks>
 internal static class AppendKeyValueKernel
@@ -36,8 +41,8 @@ internal static class AppendKeyValueKernel
         long query, long queryBatchStride, long queryHeadStride, long queryTokenStride,
         long key, long keyBatchStride, long keyHeadStride, long keyTokenStride,
         long value, long valueBatchStride, long valueHeadStride, long valueTokenStride,
-        long pastKey, long pastValue, long presentKey, long presentValue, long rotatedQuery,
-        long cosCache, long sinCache, long positionIds, long keyLengths, long validLengths, long rowOffsets,
+        long pastKey, long pastValue, long presentKey, long presentValue, long movedQuery,
+        long cosCache, long sinCache, long positionIds, long queryBias, long keyBias, long valueBias, long narrowSink, long wideSink, long keyLengths, long validLengths, long rowOffsets,
         int heads, int kvHeads, int queryLength, int keyLength, int newKeys, int pastLength, int presentLength, int headSize, int valueHeadSize,
         int rotaryPairs, int interleaved, int positions, int lengthAdd)
         where T : struct, IElement
@@ -56,28 +61,35 @@ internal static class AppendKeyValueKernel
             StoreWanted(validLengths, b, valid);
             StoreWanted(rowOffsets, b, offset);
         }
+        if (narrowSink != 0 && Grid.IdxX == 0 && slot == 0 && b == 0)
+        {
+            for (int h = Group.IdxX; h < heads; h += Threads)
+            {
+                GlobalMemory.Store(wideSink + (h * 4L), GlobalMemory.LoadElement<T>(narrowSink + ((long)h * T.Bytes)));
+            }
+        }
 
         if (slot < heads)
         {
-            if (rotatedQuery != 0 && row < queryLength)
+            if (movedQuery != 0 && row < queryLength)
             {
                 long source = query + (((b * queryBatchStride) + (slot * queryHeadStride) + (row * queryTokenStride)) * T.Bytes);
-                long target = rotatedQuery + ((((((long)b * heads) + slot) * queryLength) + row) * headSize * T.Bytes);
+                long target = movedQuery + ((((((long)b * heads) + slot) * queryLength) + row) * headSize * T.Bytes);
                 long angles = (long)Position(positionIds, b, queryLength, row, offset, positions) * rotaryPairs * T.Bytes;
-                Rotate<T>(source, target, headSize, cosCache + angles, sinCache + angles, rotaryPairs, interleaved, lane);
+                Move<T>(source, target, headSize, BiasOf<T>(queryBias, slot, headSize), cosCache + angles, sinCache + angles, rotaryPairs, interleaved, lane);
             }
         }
         else if (slot < heads + kvHeads)
         {
             Append<T>(
                 key, keyBatchStride, keyHeadStride, keyTokenStride, pastKey, presentKey, b, slot - heads, kvHeads, row, first, newKeys, pastLength, presentLength, headSize,
-                cosCache, sinCache, positionIds, queryLength, positions, rotaryPairs, interleaved, lane);
+                keyBias, cosCache, sinCache, positionIds, queryLength, positions, rotaryPairs, interleaved, lane);
         }
         else
         {
             Append<T>(
                 value, valueBatchStride, valueHeadStride, valueTokenStride, pastValue, presentValue, b, slot - heads - kvHeads, kvHeads, row, first, newKeys, pastLength, presentLength, valueHeadSize,
-                0, 0, 0, queryLength, 0, 0, 0, lane);
+                valueBias, 0, 0, 0, queryLength, 0, 0, 0, lane);
         }
     }
 
@@ -94,7 +106,7 @@ internal static class AppendKeyValueKernel
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Append<T>(
         long added, long batchStride, long headStride, long tokenStride, long past, long present, int b, int head, int kvHeads, int row, int first, int newKeys, int pastLength, int presentLength, int size,
-        long cosCache, long sinCache, long positionIds, int queryLength, int positions, int rotaryPairs, int interleaved, int lane)
+        long bias, long cosCache, long sinCache, long positionIds, int queryLength, int positions, int rotaryPairs, int interleaved, int lane)
         where T : struct, IElement
     {
         // With past and present in one buffer row n is the new row n; otherwise it is the row n of present.
@@ -108,15 +120,12 @@ internal static class AppendKeyValueKernel
         if (token >= 0 && token < newKeys)
         {
             long source = added + (((b * batchStride) + (head * headStride) + (token * tokenStride)) * T.Bytes);
+            long angles = 0;
             if (rotaryPairs > 0)
             {
-                long angles = (long)Position(positionIds, b, queryLength, token, first, positions) * rotaryPairs * T.Bytes;
-                Rotate<T>(source, target, size, cosCache + angles, sinCache + angles, rotaryPairs, interleaved, lane);
+                angles = (long)Position(positionIds, b, queryLength, token, first, positions) * rotaryPairs * T.Bytes;
             }
-            else
-            {
-                Copy<T>(source, target, size, lane);
-            }
+            Move<T>(source, target, size, BiasOf<T>(bias, head, size), cosCache + angles, sinCache + angles, rotaryPairs, interleaved, lane);
         }
         else if (token < 0 && place < pastLength && past != 0)
         {
@@ -142,6 +151,33 @@ internal static class AppendKeyValueKernel
         }
         position = position < positions ? position : positions - 1;
         return position > 0 ? (int)position : 0;
+    }
+
+    /// <summary>Where the bias of a head begins; 0: there is none.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static long BiasOf<T>(long bias, int head, int size)
+        where T : struct, IElement => bias == 0 ? 0 : bias + ((long)head * size * T.Bytes);
+
+    /// <summary>A row with its bias, rotated, or as it is.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Move<T>(long source, long target, int size, long bias, long cos, long sin, int pairs, int interleaved, int lane)
+        where T : struct, IElement
+    {
+        if (bias != 0)
+        {
+            for (int d = lane; d < size; d += 32)
+            {
+                GlobalMemory.StoreElement<T>(target + ((long)d * T.Bytes), GlobalMemory.LoadElement<T>(source + ((long)d * T.Bytes)) + GlobalMemory.LoadElement<T>(bias + ((long)d * T.Bytes)));
+            }
+        }
+        else if (pairs > 0)
+        {
+            Rotate<T>(source, target, size, cos, sin, pairs, interleaved, lane);
+        }
+        else
+        {
+            Copy<T>(source, target, size, lane);
+        }
     }
 
     /// <summary>A row as it is.</summary>

@@ -25,8 +25,10 @@ internal static class Examination
             yield return Providers();
             yield return Operator();
         }
-        yield return CudaDriver.Look();
-        yield return new Finding("GPU kernels", Verdict.Absent, $"not part of version {MachineReport.ToolVersion}: the operators run on the CPU execution provider");
+        foreach (Finding finding in GpuExamination.Run())
+        {
+            yield return finding;
+        }
     }
 
     private static Finding Instructions()

@@ -33,14 +33,14 @@ internal static unsafe class BiasInputs
         return sinks;
     }
 
-    /// <summary>head_sink [H] of float32 in the provider's memory, or null.</summary>
-    public static float* ReadDeviceSinks(in KernelContext context, int index, int heads)
+    /// <summary>head_sink [H] of the tensors' type in the provider's memory, or null.</summary>
+    public static void* ReadDeviceSinks(in KernelContext context, int index, int heads)
     {
         if (!context.TryGetInput(index, out TensorArgument input))
         {
             return null;
         }
         Argument.CheckShape(input, "head_sink", "[num_heads]", heads);
-        return (float*)input.Data;
+        return input.Data;
     }
 }

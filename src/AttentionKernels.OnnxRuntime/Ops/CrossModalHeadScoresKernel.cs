@@ -42,7 +42,6 @@ internal sealed unsafe class CrossModalHeadScoresKernel(CrossModalHeadScoresOp o
         {
             CudaCall call = new() { Problem = problem, Bias = bias, HostKeyLengths = problem.KeyLengths, HostQueryOffsets = problem.QueryOffsets };
             call.Problem.KeyLengths = call.Problem.QueryOffsets = null;
-            call.Bias.SpeakerCount = 0;
             using CudaKeyValueCache joined = new() { Past = past, Lengths = lengths, FollowsLengths = true };
             joined.Prepare(context, Cuda, ref call);
             Cuda.Run(context, call);

@@ -40,10 +40,6 @@ internal sealed class CrossModalHeadScoresOp(OnnxElementType type, OnnxProvider 
     public override CustomOpKernel CreateKernel(in KernelInfo info)
     {
         AttentionAttributes attributes = AttentionAttributes.Read(info);
-        if (provider == OnnxProvider.Cuda && info.HasOutput(SpeakerScores))
-        {
-            throw CudaNode.Refusal("output 'speaker_scores' is listed, expected none: scores by speaker are not computed");
-        }
         return new CrossModalHeadScoresKernel(this)
         {
             Attributes = attributes,

@@ -35,6 +35,18 @@ internal unsafe ref struct CudaKeyValueCache
     /// <summary>How dimensions pair up.</summary>
     public bool RotaryInterleaved { get; init; }
 
+    /// <summary>[heads, D or Dv] added to every row of query, keys and values; null: none.</summary>
+    public void* QueryBias { get; init; }
+
+    /// <inheritdoc cref="QueryBias"/>
+    public void* KeyBias { get; init; }
+
+    /// <inheritdoc cref="QueryBias"/>
+    public void* ValueBias { get; init; }
+
+    /// <summary>[H] sinks of the tensors' type; null: none, or the problem has them.</summary>
+    public void* HeadSink { get; init; }
+
     public CudaKeyValueCache()
     {
     }
@@ -44,17 +56,17 @@ internal unsafe ref struct CudaKeyValueCache
     {
         ref AttentionProblem problem = ref call.Problem;
         ElementType type = problem.Key.Type;
-        bool values = !problem.Value.IsEmpty, rotates = Rotary.Pairs > 0;
+        bool values = !problem.Value.IsEmpty;
         int room = Math.Max(Past.Rows, Lengths.Keys);
         void* presentKey = PresentKeyOutput < 0 ? null : context.Output(PresentKeyOutput, problem.Batch, problem.KvHeads, room, problem.HeadSize);
         void* presentValue = PresentValueOutput < 0 ? null : context.Output(PresentValueOutput, problem.Batch, problem.KvHeads, room, problem.ValueHeadSize);
 
         // Once over nothing to measure, once over memory.
         ScratchCursor measure = new(null);
-        LayOut(ref measure, problem, values, rotates, room, presentKey, presentValue);
+        LayOut(ref measure, problem, values, room, presentKey, presentValue);
         _memory = node.Scratch(context, measure.Used);
         ScratchCursor memory = new(_memory.Data);
-        (nint ownKey, nint ownValue, nint query, nint lengths) = LayOut(ref memory, problem, values, rotates, room, presentKey, presentValue);
+        (nint ownKey, nint ownValue, nint query, nint lengths, nint sinks) = LayOut(ref memory, problem, values, room, presentKey, presentValue);
 
         call.Append = new CudaAppend
         {
@@ -68,13 +80,17 @@ internal unsafe ref struct CudaKeyValueCache
             PresentKey = (void*)ownKey,
             PresentValue = (void*)ownValue,
             PresentLength = room,
-            RotatedQuery = (void*)query,
+            MovedQuery = (void*)query,
             CosCache = Rotary.Cos,
             SinCache = Rotary.Sin,
             PositionIds = Rotary.PositionIds,
             RotaryPairs = Rotary.Pairs,
             Positions = Rotary.Positions,
             Interleaved = RotaryInterleaved,
+            QueryBias = QueryBias,
+            KeyBias = KeyBias,
+            ValueBias = ValueBias,
+            NarrowSink = sinks == 0 ? null : HeadSink,
             SeqlensK = SeqlensK,
             FollowsLengths = FollowsLengths,
         };
@@ -83,6 +99,10 @@ internal unsafe ref struct CudaKeyValueCache
             problem.KeyLengths = (int*)lengths;
             problem.QueryOffsets = (int*)lengths + problem.Batch;
         }
+        if (HeadSink != null)
+        {
+            problem.HeadSink = sinks == 0 ? (float*)HeadSink : (float*)sinks;
+        }
         problem.Query = query == 0 ? problem.Query : TensorView.Bhsd((void*)query, type, problem.Heads, problem.QueryLength, problem.HeadSize);
         problem.Key = Read((void*)ownKey, Past.Key, problem.KvHeads, room, problem.HeadSize, problem.Key);
         problem.Value = !values ? default : Read((void*)ownValue, Past.Value, problem.KvHeads, room, problem.ValueHeadSize, problem.Value);
@@ -90,18 +110,19 @@ internal unsafe ref struct CudaKeyValueCache
 
     public void Dispose() => _memory.Dispose();
 
-    /// <summary>Where keys, values and the rotated query go, and lengths and positions: outputs, scratch memory, or nowhere because they are read where they lie.</summary>
-    private readonly (nint Key, nint Value, nint Query, nint Lengths) LayOut(
-        ref ScratchCursor memory, in AttentionProblem problem, bool values, bool rotates, int room, void* presentKey, void* presentValue)
+    /// <summary>Where keys, values and the moved query go, lengths with positions, and wide sinks: outputs, scratch memory, or nowhere because they are read where they lie.</summary>
+    private readonly (nint Key, nint Value, nint Query, nint Lengths, nint Sinks) LayOut(
+        ref ScratchCursor memory, in AttentionProblem problem, bool values, int room, void* presentKey, void* presentValue)
     {
         nuint element = (nuint)problem.Key.Type.Size(), rows = (nuint)problem.Batch * (nuint)problem.KvHeads * (nuint)room;
-        bool joins = Lengths.NewKeys > 0 && Past.IsGiven;
-        void* key = presentKey != null ? presentKey : joins || (rotates && Lengths.NewKeys > 0) ? memory.Take(checked(rows * (nuint)problem.HeadSize * element)) : null;
-        void* value = !values ? null : presentValue != null ? presentValue : joins ? memory.Take(checked(rows * (nuint)problem.ValueHeadSize * element)) : null;
+        bool rotates = Rotary.Pairs > 0, isNew = Lengths.NewKeys > 0, moves = rotates || QueryBias != null;
+        void* key = presentKey != null ? presentKey : isNew && (Past.IsGiven || rotates || KeyBias != null) ? memory.Take(checked(rows * (nuint)problem.HeadSize * element)) : null;
+        void* value = !values ? null : presentValue != null ? presentValue : isNew && (Past.IsGiven || ValueBias != null) ? memory.Take(checked(rows * (nuint)problem.ValueHeadSize * element)) : null;
         nuint queryRows = (nuint)problem.Batch * (nuint)problem.Heads * (nuint)problem.QueryLength;
-        void* query = rotates ? memory.Take(checked(queryRows * (nuint)problem.HeadSize * element)) : null;
+        void* query = moves ? memory.Take(checked(queryRows * (nuint)problem.HeadSize * element)) : null;
         void* lengths = SeqlensK != null ? memory.Take(2 * (nuint)problem.Batch * sizeof(int)) : null;
-        return ((nint)key, (nint)value, (nint)query, (nint)lengths);
+        void* sinks = HeadSink != null && problem.Key.Type != ElementType.Float32 ? memory.Take((nuint)problem.Heads * sizeof(float)) : null;
+        return ((nint)key, (nint)value, (nint)query, (nint)lengths, (nint)sinks);
     }
 
     private readonly TensorView Read(void* joined, void* past, int heads, int room, int size, in TensorView added)

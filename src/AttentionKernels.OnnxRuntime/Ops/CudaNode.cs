@@ -64,6 +64,11 @@ internal sealed unsafe class CudaNode
     /// <summary>An error about what the CUDA provider cannot do with a node, told when its session is made.</summary>
     public static OrtException Refusal(string reason) => new(OrtErrorCode.NotImplemented, reason + " on CUDAExecutionProvider");
 
+    /// <summary>An error about an output of logits or probabilities, which the CUDA provider does not have.</summary>
+    public static OrtException MatrixRefusal(string output) => Refusal(
+        $"output '{output}' is listed, expected none: no kernel here writes an S x T matrix; what heads look at is in head_scores of SteeredAttention, CrossModalHeadScores or a steering scope, "
+        + "and the matrix itself can be had on CPUExecutionProvider, not");
+
     private void Run(in KernelContext context, ref CudaQueue queue, in CudaCall call)
     {
         nuint bytes = AttentionCuda.ScratchBytes(ref queue, call);

@@ -91,7 +91,7 @@ internal sealed unsafe class GroupQueryAttentionKernel(GroupQueryAttentionOp op)
             problem.KeyLength = Math.Max(past.Rows, keys);
         }
         using DeviceBuffer zeros = cuda.Scratch(context, SmoothSoftmax ? (nuint)heads * sizeof(float) : 0);
-        problem.HeadSink = SmoothSoftmax ? (float*)zeros.Data : BiasInputs.ReadDeviceSinks(context, HeadSink, heads);
+        problem.HeadSink = (float*)zeros.Data;
         void* output = context.Output(Output, batch, rows, (long)heads * problem.ValueHeadSize);
         problem.Output = TensorView.Bshd(output, op.ElementType, heads, rows, problem.ValueHeadSize);
 
@@ -105,6 +105,7 @@ internal sealed unsafe class GroupQueryAttentionKernel(GroupQueryAttentionOp op)
             PresentValueOutput = PresentValue,
             Rotary = Rotary ? RotaryInputs.Read(context, CosCache, problem, newKeys) : default,
             RotaryInterleaved = RotaryInterleaved,
+            HeadSink = SmoothSoftmax ? null : BiasInputs.ReadDeviceSinks(context, HeadSink, heads),
         };
         cache.Prepare(context, cuda, ref call);
         Node.Attend(context, cuda, call);

@@ -125,11 +125,7 @@ internal sealed class GroupQueryAttentionOp(OnnxElementType type, OnnxElementTyp
     {
         if (info.HasOutput(OutputQk))
         {
-            throw CudaNode.Refusal("output 'output_qk' is listed, expected none: logits are not written");
-        }
-        if (ElementType != ElementType.Float32 && info.HasInput(HeadSink))
-        {
-            throw CudaNode.Refusal($"input 'head_sink' is {type}, expected none or Float");
+            throw CudaNode.MatrixRefusal("output_qk");
         }
         int heads = info.HasInput(TokenInputs.Key) ? attributes.Heads : attributes.Heads + (2 * attributes.KvHeads);
         return CudaNode.Of(info, ElementType, info.Dimension(TokenInputs.Query, -1) / heads);

@@ -22,16 +22,9 @@ internal unsafe ref struct KeyPaddingMask
         {
             return default;
         }
+        CheckShape(mask, problem);
         int batch = problem.Batch, rows = problem.QueryLength, keys = problem.KeyLength;
-        bool lengths = mask.Rank == 1 && (mask.Shape[0] == batch || mask.Shape[0] == (3L * batch) + 2);
-        bool perKey = mask.Rank == 2 && mask.Shape[0] == batch && mask.Shape[1] == keys;
-        bool perRow = mask.Rank == 3 && mask.Shape[0] == batch && mask.Shape[1] == rows && mask.Shape[2] == keys;
-        if (!lengths && !perKey && !perRow)
-        {
-            throw Argument.Error(
-                $"input 'key_padding_mask' has shape {Argument.Text(mask.Shape)}, expected [{batch}] = [B], [{(3L * batch) + 2}] = [3 B + 2], "
-                + $"[{batch},{keys}] = [B, T] or [{batch},{rows},{keys}] = [B, S, T]");
-        }
+        bool lengths = mask.Rank == 1, perRow = mask.Rank == 3;
         int* given = (int*)mask.Data;
         if (lengths ? new ReadOnlySpan<int>(given, batch).IndexOfAnyExceptInRange(keys, int.MaxValue) < 0 : AllShown(given, mask.ElementCount))
         {
@@ -46,6 +39,21 @@ internal unsafe ref struct KeyPaddingMask
             added[i] = (lengths ? i % keys < given[i / keys] : given[i] > 0) ? 0 : filter;
         }
         return result;
+    }
+
+    /// <summary>Throws unless a mask has one of its shapes, which its rank then tells.</summary>
+    public static void CheckShape(in TensorArgument mask, in AttentionProblem problem)
+    {
+        int batch = problem.Batch, rows = problem.QueryLength, keys = problem.KeyLength;
+        bool lengths = mask.Rank == 1 && (mask.Shape[0] == batch || mask.Shape[0] == (3L * batch) + 2);
+        bool perKey = mask.Rank == 2 && mask.Shape[0] == batch && mask.Shape[1] == keys;
+        bool perRow = mask.Rank == 3 && mask.Shape[0] == batch && mask.Shape[1] == rows && mask.Shape[2] == keys;
+        if (!lengths && !perKey && !perRow)
+        {
+            throw Argument.Error(
+                $"input 'key_padding_mask' has shape {Argument.Text(mask.Shape)}, expected [{batch}] = [B], [{(3L * batch) + 2}] = [3 B + 2], "
+                + $"[{batch},{keys}] = [B, T] or [{batch},{rows},{keys}] = [B, S, T]");
+        }
     }
 
     /// <summary>Adds the mask to the problem's bias.</summary>

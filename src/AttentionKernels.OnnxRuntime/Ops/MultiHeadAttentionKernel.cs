@@ -80,7 +80,7 @@ internal sealed unsafe class MultiHeadAttentionKernel(MultiHeadAttentionOp op) :
         });
     }
 
-    /// <summary>The same on a device, without what is refused there. Positions are on the host.</summary>
+    /// <summary>The same on a device. Positions are on the host.</summary>
     private void Attend(CudaNode cuda, in KernelContext context, in AttentionProblem problem, in PastTokens past, int newKeys)
     {
         int batch = problem.Batch, heads = problem.Heads, rows = problem.QueryLength;
@@ -90,6 +90,10 @@ internal sealed unsafe class MultiHeadAttentionKernel(MultiHeadAttentionOp op) :
         new Span<int>(lengths.Data, batch).Fill(problem.KeyLength);
         call.HostKeyLengths = (int*)lengths.Data;
         call.Problem.Bias = BiasInputs.ReadBias(context, AttentionBias, op.ElementType, problem);
+        ReadPaddingMask(context, ref call);
+        using DeviceBuffer sum = cuda.Scratch(context, call.Mask.Data == null ? 0 : checked((nuint)call.Mask.Count * (nuint)op.ElementType.Size()));
+        SetMasked(sum.Data, ref call);
+        (RowTransform query, RowTransform key, RowTransform value) = ReadProjectionBias(context, problem);
         void* output = context.Output(Output, batch, rows, (long)heads * problem.ValueHeadSize);
         call.Problem.Output = TensorView.Bshd(output, op.ElementType, heads, rows, problem.ValueHeadSize);
         using CudaKeyValueCache cache = new()
@@ -98,10 +102,67 @@ internal sealed unsafe class MultiHeadAttentionKernel(MultiHeadAttentionOp op) :
             Lengths = new SequenceLengths { Keys = problem.KeyLength, NewKeys = newKeys },
             PresentKeyOutput = PresentKey,
             PresentValueOutput = PresentValue,
+            QueryBias = query.Bias,
+            KeyBias = key.Bias,
+            ValueBias = value.Bias,
         };
         cache.Prepare(context, cuda, ref call);
         Node.Attend(context, cuda, call);
     }
+
+    /// <summary>key_padding_mask: lengths are used as lengths, which hide keys for good; the other forms are added to the bias.</summary>
+    private void ReadPaddingMask(in KernelContext context, ref CudaCall call)
+    {
+        // e^-10000 is 0: a key that such a filter is added to counts nothing, unless logits themselves are thousands.
+        const float Hides = -10000;
+
+        ref AttentionProblem problem = ref call.Problem;
+        if (!context.TryGetInput(PaddingMask, out TensorArgument mask))
+        {
+            return;
+        }
+        KeyPaddingMask.CheckShape(mask, problem);
+        if (mask.Rank == 1)
+        {
+            problem.KeyLengths = MaskFilter <= Hides ? (int*)mask.Data
+                : throw CudaNode.Refusal($"attribute 'mask_filter_value' is {MaskFilter}, expected {Hides} or less because input 'key_padding_mask' has lengths,");
+            return;
+        }
+        bool perRow = mask.Rank == 3;
+        call.Mask = new CudaMask
+        {
+            Data = mask.Data,
+            ElementBytes = sizeof(int),
+            BatchStride = (perRow ? problem.QueryLength : 1) * (long)problem.KeyLength,
+            RowStride = perRow ? problem.KeyLength : 0,
+            Batch = problem.Batch,
+            Heads = problem.Bias.HeadStride == 0 ? 1 : problem.Heads,
+            Rows = perRow || !problem.Bias.IsEmpty ? problem.QueryLength : 1,
+            Keys = problem.KeyLength,
+            // A number, as long as it is one: of a row whose keys are all hidden it must leave something.
+            Filter = float.IsNegativeInfinity(MaskFilter) ? MaskFilter : Math.Max(MaskFilter, Lowest(op.ElementType)),
+            Bias = problem.Bias,
+        };
+    }
+
+    /// <summary>Says where the bias that a mask becomes lies.</summary>
+    private void SetMasked(void* sum, ref CudaCall call)
+    {
+        ref readonly CudaMask mask = ref call.Mask;
+        if (mask.Data != null)
+        {
+            long matrix = (long)mask.Rows * mask.Keys;
+            call.Problem.Bias = new TensorView(sum, op.ElementType, mask.Heads * matrix, mask.Heads == 1 ? 0 : matrix, mask.Rows == 1 ? 0 : mask.Keys);
+        }
+    }
+
+    /// <summary>The lowest finite number of a type.</summary>
+    private static float Lowest(ElementType type) => type switch
+    {
+        ElementType.Float16 => (float)Half.MinValue,
+        ElementType.BFloat16 => (float)new BFloat16(0xff7f),
+        _ => float.MinValue,
+    };
 
     /// <summary>Valid rows of the past: all of them, or past_sequence_length where past and present are one buffer with room to spare.</summary>
     private static int ReadPastLength(in KernelContext context, in PastTokens past)

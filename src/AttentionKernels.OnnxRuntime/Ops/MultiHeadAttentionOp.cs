@@ -74,16 +74,9 @@ internal sealed class MultiHeadAttentionOp(OnnxElementType type, OnnxProvider pr
     /// <summary>Refuses what the device cannot do, and loads its kernels.</summary>
     private CudaNode Prepare(in KernelInfo info, int heads)
     {
-        foreach (int input in (int[])[ProjectionBias, PaddingMask])
-        {
-            if (info.HasInput(input))
-            {
-                throw CudaNode.Refusal($"input '{Inputs[input].Name}' is given, expected none: it is not supported");
-            }
-        }
         if (info.HasOutput(Qk))
         {
-            throw CudaNode.Refusal("output 'qk' is listed, expected none: logits are not written");
+            throw CudaNode.MatrixRefusal("qk");
         }
         // Packed query, key and value [B, S, H, 3, D] have the head size as their last dimension.
         long? size = info.HasInput(TokenInputs.Key) ? info.Dimension(TokenInputs.Query, -1) / heads : info.Dimension(TokenInputs.Query, -1);

@@ -94,8 +94,18 @@ internal sealed unsafe class OnnxAttentionKernel(OnnxAttentionOp op) : CustomOpK
         ReadKeyLengths(context, past.IsGiven, past.Rows, rows, keys, keyLengths, new Span<int>(problem.QueryOffsets, batch));
 
         bool hasMask = context.TryGetInput(Mask, out TensorArgument mask);
-        using ScratchBuffer converted = context.Scratch(hasMask && mask.ElementType == OnnxElementType.Bool ? mask.ElementCount : 0, sizeof(float));
-        problem.Bias = hasMask ? ReadMask(mask, batch, heads, rows, keys, (float*)converted.Data, keyLengths) : default;
+        bool isBool = hasMask && mask.ElementType == OnnxElementType.Bool;
+        using ScratchBuffer converted = context.Scratch(isBool && Cuda == null ? mask.ElementCount : 0, sizeof(float));
+        using DeviceBuffer convertedThere = isBool && Cuda != null ? Cuda.Scratch(context, checked((nuint)mask.ElementCount * (nuint)type.Size())) : default;
+        problem.Bias = hasMask ? ReadMask(mask, batch, heads, rows, keys, keyLengths) : default;
+        if (isBool)
+        {
+            // In its own shape.
+            TensorView given = problem.Bias;
+            problem.Bias = Cuda != null
+                ? new TensorView(convertedThere.Data, type, given.BatchStride, given.HeadStride, given.RowStride)
+                : new TensorView(Hide(mask, (float*)converted.Data), ElementType.Float32, given.BatchStride, given.HeadStride, given.RowStride);
+        }
         problem.Output = View(
             flat ? context.Output(Output, batch, rows, (long)heads * valueSize) : context.Output(Output, batch, heads, rows, valueSize), heads, rows, valueSize);
         SequenceLengths lengths = new() { Keys = keys, NewKeys = newKeys };
@@ -104,6 +114,7 @@ internal sealed unsafe class OnnxAttentionKernel(OnnxAttentionOp op) : CustomOpK
             // Lengths and positions are on the host.
             CudaCall call = new() { Problem = problem, HostKeyLengths = problem.KeyLengths, HostQueryOffsets = problem.QueryOffsets };
             call.Problem.KeyLengths = call.Problem.QueryOffsets = null;
+            call.Mask = isBool ? MaskOf(mask) : default;
             using CudaKeyValueCache joined = new() { Past = past, Lengths = lengths, PresentKeyOutput = PresentKey, PresentValueOutput = PresentValue };
             joined.Prepare(context, Cuda, ref call);
             Node.Attend(context, Cuda, call);
@@ -171,10 +182,9 @@ internal sealed unsafe class OnnxAttentionKernel(OnnxAttentionOp op) : CustomOpK
     }
 
     /// <summary>
-    /// attn_mask as a bias: any shape that broadcasts to [B, H, S, T], and fewer keys than T, which hides the rest. A bool mask becomes 0 and
-    /// -inf in its own shape.
+    /// attn_mask as a bias: any shape that broadcasts to [B, H, S, T], and fewer keys than T, which hides the rest.
     /// </summary>
-    private TensorView ReadMask(in TensorArgument mask, int batch, int heads, int rows, int keys, float* converted, Span<int> keyLengths)
+    private TensorView ReadMask(in TensorArgument mask, int batch, int heads, int rows, int keys, Span<int> keyLengths)
     {
         Span<long> full = [batch, heads, rows, keys], shape = [1, 1, 1, 1];
         bool fits = mask.Rank is >= 1 and <= 4;
@@ -194,21 +204,37 @@ internal sealed unsafe class OnnxAttentionKernel(OnnxAttentionOp op) : CustomOpK
         {
             length = Math.Min(length, maskKeys);
         }
-        ElementType type = op.ElementType;
-        void* data = mask.Data;
-        if (mask.ElementType == OnnxElementType.Bool)
-        {
-            for (long i = 0; i < mask.ElementCount; i++)
-            {
-                converted[i] = ((byte*)mask.Data)[i] != 0 ? 0 : float.NegativeInfinity;
-            }
-            type = ElementType.Float32;
-            data = converted;
-        }
         return new TensorView(
-            data, type,
+            mask.Data, op.ElementType,
             shape[0] == 1 ? 0 : shape[1] * shape[2] * maskKeys,
             shape[1] == 1 ? 0 : shape[2] * maskKeys,
             shape[2] == 1 ? 0 : maskKeys);
+    }
+
+    /// <summary>A bool mask as 0 and -inf.</summary>
+    private static float* Hide(in TensorArgument mask, float* converted)
+    {
+        for (long i = 0; i < mask.ElementCount; i++)
+        {
+            converted[i] = ((byte*)mask.Data)[i] != 0 ? 0 : float.NegativeInfinity;
+        }
+        return converted;
+    }
+
+    /// <summary>The same, to be done on a device: its rows one after the other.</summary>
+    private static CudaMask MaskOf(in TensorArgument mask)
+    {
+        int keys = (int)mask.Shape[^1];
+        return new CudaMask
+        {
+            Data = mask.Data,
+            ElementBytes = 1,
+            BatchStride = keys,
+            Batch = keys == 0 ? 0 : checked((int)(mask.ElementCount / keys)),
+            Heads = 1,
+            Rows = 1,
+            Keys = keys,
+            Filter = float.NegativeInfinity,
+        };
     }
 }

@@ -97,13 +97,9 @@ internal sealed class OnnxAttentionOp(OnnxElementType type, OnnxElementType mask
     /// <summary>Refuses what the device cannot do, and loads its kernels.</summary>
     private CudaNode Prepare(in KernelInfo info, int? heads)
     {
-        if (mask == OnnxElementType.Bool && info.HasInput(Mask))
-        {
-            throw CudaNode.Refusal($"input 'attn_mask' is {mask}, expected none or {type}");
-        }
         if (info.HasOutput(Matrix))
         {
-            throw CudaNode.Refusal("output 'qk_matmul_output' is listed, expected none: logits are not written");
+            throw CudaNode.MatrixRefusal("qk_matmul_output");
         }
         // The last dimension is that of one head, or of all where the attribute says how many.
         return CudaNode.Of(info, ElementType, info.Dimension(Query, -1) / (heads ?? 1));

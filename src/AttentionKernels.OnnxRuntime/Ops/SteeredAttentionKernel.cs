@@ -73,7 +73,6 @@ internal sealed unsafe class SteeredAttentionKernel(SteeredAttentionOp op) : Cus
     {
         CudaCall call = new() { Problem = problem, Bias = bias, HostKeyLengths = problem.KeyLengths, HostQueryOffsets = problem.QueryOffsets };
         call.Problem.KeyLengths = call.Problem.QueryOffsets = null;
-        call.Problem.HeadSink = BiasInputs.ReadDeviceSinks(context, HeadSink, problem.Heads);
         using CudaKeyValueCache cache = new()
         {
             Past = past,
@@ -83,6 +82,7 @@ internal sealed unsafe class SteeredAttentionKernel(SteeredAttentionOp op) : Cus
             PresentValueOutput = PresentValue,
             Rotary = Rotary ? RotaryInputs.Read(context, CosCache, problem, lengths.NewKeys) : default,
             RotaryInterleaved = RotaryInterleaved,
+            HeadSink = BiasInputs.ReadDeviceSinks(context, HeadSink, problem.Heads),
         };
         cache.Prepare(context, cuda, ref call);
         cuda.Run(context, call);

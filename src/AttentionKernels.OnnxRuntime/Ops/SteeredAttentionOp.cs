@@ -61,10 +61,6 @@ internal sealed class SteeredAttentionOp(OnnxElementType type, OnnxProvider prov
             throw Argument.Error("attribute 'lambda' is NaN, expected a number");
         }
         AttentionAttributes attributes = AttentionAttributes.Read(info);
-        if (provider == OnnxProvider.Cuda && ElementType != ElementType.Float32 && info.HasInput(HeadSink))
-        {
-            throw CudaNode.Refusal($"input 'head_sink' is {type}, expected none or Float");
-        }
         return new SteeredAttentionKernel(this)
         {
             Attributes = attributes,

@@ -196,7 +196,17 @@ public sealed unsafe class SteeringScope : IDisposable
                 // The lengths are on the device. Those of one element, or of a prompt, follow from the sizes.
                 if (batch > 1 && rows != keys)
                 {
-                    throw CudaNode.Refusal($"node '{node.Name}' has a batch of {batch} with {rows} rows behind others, expected a batch of 1 or whole prompts within {this}: where the rows stand is not known to the host");
+                    // Rows behind the last token with a role are nobody's, wherever in the batch's elements they stand.
+                    if (!_settings.Growing || keys - rows < _keys.Length)
+                    {
+                        throw CudaNode.Refusal(
+                            $"node '{node.Name}' has a batch of {batch} with {rows} rows behind {keys - rows} others, some of them among the {_keys.Length} tokens of {this}: where each element's rows stand is known "
+                            + "to the device alone; run prompts whole, or their chunks one element at a time,");
+                    }
+                    Check(node, call.Problem);
+                    record.Size = (batch, heads);
+                    cuda.Run(context, call);
+                    return;
                 }
                 lengths.AsSpan().Fill(keys);
                 offsets.AsSpan().Fill(keys - rows);

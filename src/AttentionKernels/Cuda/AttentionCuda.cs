@@ -8,11 +8,13 @@ namespace AttentionKernels.Cuda;
 /// </summary>
 /// <remarks>
 /// <code>
-/// new rows to append       AppendKeyValue, then
+/// new rows to append       AppendKeyValue first
+/// a mask                   MaskBias next
 /// no rows of U, few rows   Decode, DecodeCombine
 /// no rows of U             PrefillPlain
 /// rows of U                PrefillPlain over row blocks without rows of U, PrefillClasses over the others, HeadScores, SocialBias
 /// scores only              ScoresOnly over row blocks with rows of U, HeadScores
+///                          by speaker: ScoresOnly again over row blocks with rows of several speakers, SpeakerScores
 /// </code>
 /// PrefillClasses takes over from PrefillPlain where there is a soft-cap, a dense bias or a scale of 0 or less, and PrefillSimt from both and from ScoresOnly where tensors do not fit tensor cores.
 /// A call with rows of U, or with lengths that only the host has, uploads its plan in one copy from pinned memory, which cannot be captured into a CUDA graph: a graph would copy, each time
@@ -73,6 +75,10 @@ internal static unsafe class AttentionCuda
         {
             LaunchAppend(ref queue, call, plan);
         }
+        if (plan.Masking != null)
+        {
+            LaunchMask(ref queue, call, plan.Masking);
+        }
         if (plan.Decode != null)
         {
             LaunchDecode(ref queue, ref arguments, call.Problem, plan);
@@ -93,6 +99,10 @@ internal static unsafe class AttentionCuda
         }
         LaunchBlocks(ref queue, ref arguments, call.Problem, plan.Split!, plan.OnDevice(plan.SplitBlocks), splitBlocks);
         FinishSpoken(ref queue, ref arguments, call, plan);
+        if (plan.SpeakerGate != null)
+        {
+            ScoreSpeakers(ref queue, ref arguments, call, plan);
+        }
     }
 
     /// <summary>Scores of a call without rows of U, such as a decode step, which runs as plain attention.</summary>
@@ -106,6 +116,10 @@ internal static unsafe class AttentionCuda
         if (call.Bias.Alignment != null && bytes > 0)
         {
             queue.Clear(call.Bias.Alignment, 4 * bytes);
+        }
+        if (call.Bias.SpeakerScores != null && bytes > 0)
+        {
+            queue.Clear(call.Bias.SpeakerScores, (nuint)call.Bias.SpeakerCount * bytes);
         }
     }
 
@@ -122,10 +136,15 @@ internal static unsafe class AttentionCuda
         arguments.Set(PastValue, append.PastValue);
         arguments.Set(PresentKey, append.PresentKey);
         arguments.Set(PresentValue, append.PresentValue);
-        arguments.Set(RotatedQuery, append.RotatedQuery);
+        arguments.Set(MovedQuery, append.MovedQuery);
         arguments.Set(CosCache, append.CosCache);
         arguments.Set(SinCache, append.SinCache);
         arguments.Set(PositionIds, append.PositionIds);
+        arguments.Set(QueryBias, append.QueryBias);
+        arguments.Set(KeyBias, append.KeyBias);
+        arguments.Set(ValueBias, append.ValueBias);
+        arguments.Set(NarrowSink, append.NarrowSink);
+        arguments.Set(WideSink, problem.HeadSink);
         void* lengths = plan.KeyLengths == null ? problem.KeyLengths : plan.OnDevice(plan.KeyLengths);
         arguments.Set(KernelParameter.KeyLengths, makesLengths ? append.SeqlensK : append.FollowsLengths ? lengths : null);
         arguments.Set(ValidLengths, makesLengths ? problem.KeyLengths : null);
@@ -147,8 +166,26 @@ internal static unsafe class AttentionCuda
         // A row of the grid for each row of the query, and for each row that is written: new ones alone where past and present are one buffer.
         int keys = append.PresentKey == null ? 0 : append.PresentKey == append.PastKey ? append.NewKeys : append.PresentLength;
         int values = append.PresentValue == null ? 0 : append.PresentValue == append.PastValue ? append.NewKeys : append.PresentLength;
-        int rows = Math.Max(Math.Max(1, append.RotatedQuery == null ? 0 : problem.QueryLength), Math.Max(keys, values));
+        int rows = Math.Max(Math.Max(1, append.MovedQuery == null ? 0 : problem.QueryLength), Math.Max(keys, values));
         queue.Launch(plan.Append!, new Grid(CudaPlan.DivideUp(rows, plan.Append!.Rows), problem.Heads + (2 * problem.KvHeads), problem.Batch), ref arguments);
+    }
+
+    /// <summary>Makes the problem's bias of a mask.</summary>
+    private static void LaunchMask(ref CudaQueue queue, in CudaCall call, KernelEntry kernel)
+    {
+        ref readonly CudaMask mask = ref call.Mask;
+        KernelArguments arguments = default;
+        arguments.Set(Mask, mask.Data);
+        arguments.Set(MaskBatchStride, mask.BatchStride);
+        arguments.Set(MaskTokenStride, mask.RowStride);
+        arguments.Set(MaskBytes, mask.ElementBytes);
+        SetTensor(ref arguments, mask.Bias, KernelParameter.Bias, BiasBatchStride);
+        arguments.Set(Sum, call.Problem.Bias.Data);
+        arguments.Set(Heads, mask.Heads);
+        arguments.Set(QueryLength, mask.Rows);
+        arguments.Set(KeyLength, mask.Keys);
+        arguments.Set(Filter, mask.Filter);
+        queue.Launch(kernel, new Grid(checked(mask.Batch * mask.Heads * mask.Rows), CudaPlan.DivideUp(mask.Keys, kernel.Keys)), ref arguments);
     }
 
     private static void LaunchDecode(ref CudaQueue queue, ref KernelArguments arguments, in AttentionProblem problem, in CudaPlan plan)
@@ -192,6 +229,29 @@ internal static unsafe class AttentionCuda
         }
     }
 
+    /// <summary>Rows that share several speakers with keys, once more for each of them; then the scores by speaker.</summary>
+    private static void ScoreSpeakers(ref CudaQueue queue, ref KernelArguments arguments, in CudaCall call, in CudaPlan plan)
+    {
+        ref readonly SpeakerPlan speakers = ref plan.Speakers;
+        arguments.Set(KernelParameter.Run, plan.OnDevice(speakers.Run));
+        arguments.Set(Aligned, plan.OnDevice(speakers.Aligned));
+        arguments.Set(Stats, plan.Stats + ((long)plan.Spoken * CudaPlan.StatsPerRow));
+        for (int pass = 0; pass < speakers.Passes; pass++)
+        {
+            if (speakers.BlockCounts[pass] > 0)
+            {
+                arguments.Set(SpokenIndex, plan.OnDevice(speakers.Index + ((long)pass * call.Problem.Batch * call.Problem.QueryLength)));
+                LaunchBlocks(ref queue, ref arguments, call.Problem, plan.Split!, plan.OnDevice(speakers.BlocksOf(pass)), speakers.BlockCounts[pass]);
+            }
+        }
+        arguments.Set(Stats, plan.Stats);
+        arguments.Set(SpeakerStart, plan.OnDevice(speakers.SpeakerStart));
+        arguments.Set(SpeakerRows, plan.OnDevice(speakers.SpeakerRows));
+        arguments.Set(SpeakerPairs, plan.OnDevice(speakers.SpeakerPairs));
+        arguments.Set(KernelParameter.SpeakerScores, call.Bias.SpeakerScores);
+        queue.Launch(plan.SpeakerGate!, new Grid(call.Problem.Heads, call.Problem.Batch, call.Bias.SpeakerCount), ref arguments);
+    }
+
     private static void SetProblem(ref KernelArguments arguments, in CudaCall call, in CudaPlan plan)
     {
         ref readonly AttentionProblem problem = ref call.Problem;
@@ -213,7 +273,7 @@ internal static unsafe class AttentionCuda
         arguments.Set(Causal, problem.Causal ? 1 : 0);
         arguments.Set(Scale, problem.Scale);
         arguments.Set(Softcap, problem.Softcap);
-        arguments.Set(Spoken, plan.Spoken);
+        arguments.Set(Spoken, plan.SpokenPartials);
         arguments.Set(Stats, plan.Stats);
         arguments.Set(Outputs, plan.Outputs);
     }

@@ -1,8 +1,8 @@
 namespace AttentionKernels.Cuda;
 
 /// <summary>
-/// What happens to a call's new rows before attention: query and keys are rotated, keys and values written behind the past ones. All of it device memory; the problem's tensors are what comes
-/// out. <c>default</c>: nothing happens, the problem's tensors are the call's own.
+/// What happens before attention: new rows of query and keys are rotated or get projection biases, keys and values are written behind the past ones, head sinks are widened. All of it device memory;
+/// the problem's tensors are what comes out. <c>default</c>: nothing happens, the problem's tensors are the call's own.
 /// </summary>
 internal unsafe struct CudaAppend
 {
@@ -24,8 +24,14 @@ internal unsafe struct CudaAppend
     /// <summary>Room in present.</summary>
     public int PresentLength;
 
-    /// <summary>[B, H, S, D] receives the rotated query; null: it is not rotated.</summary>
-    public void* RotatedQuery;
+    /// <summary>[B, H, S, D] receives the query, rotated or with its bias; null: it stays as it is.</summary>
+    public void* MovedQuery;
+
+    /// <summary>[H or KvHeads, D or Dv] of the tensors' type, added to every row; null: none. Then nothing is rotated.</summary>
+    public void* QueryBias, KeyBias, ValueBias;
+
+    /// <summary>[H] sinks of the tensors' type, of which the problem's HeadSink is made; null: that is what it is.</summary>
+    public void* NarrowSink;
 
     /// <summary>[Positions, RotaryPairs] of the tensors' type.</summary>
     public void* CosCache, SinCache;
@@ -48,5 +54,5 @@ internal unsafe struct CudaAppend
     public bool FollowsLengths;
 
     /// <summary>Whether anything happens.</summary>
-    public readonly bool IsNeeded => PresentKey != null || PresentValue != null || RotatedQuery != null || SeqlensK != null;
+    public readonly bool IsNeeded => PresentKey != null || PresentValue != null || MovedQuery != null || SeqlensK != null || NarrowSink != null;
 }

@@ -20,6 +20,9 @@ internal unsafe struct CudaCall
     /// <summary>What happens to new rows before.</summary>
     public CudaAppend Append;
 
+    /// <summary>What the problem's Bias is made of before.</summary>
+    public CudaMask Mask;
+
     /// <summary>
     /// [B] valid keys of each element in host memory; null: KeyLength for all. If the problem has none on the device, they are uploaded. Needed where there are both roles and lengths on the device.
     /// </summary>
@@ -58,7 +61,8 @@ internal unsafe struct CudaCall
         {
             Require(HostQueryOffsets[b] is > -MaxLength and < MaxLength, $"QueryOffsets[{b}] is {HostQueryOffsets[b]}, expected less than {MaxLength} either way");
         }
-        Require(Bias.SpeakerScores == null, "SpeakerScores are given, expected null: the CUDA engine has no scores by speaker");
+        Require(Bias.SpeakerScores == null || Problem.Value.IsEmpty, "SpeakerScores and Value are given, expected at most one of them: the CUDA engine has scores by speaker only where scores alone are wanted");
+        Require(Bias.SpeakerScores == null || Bias.SpeakerCount > 0, $"SpeakerCount is {Bias.SpeakerCount}, expected 1..63 for SpeakerScores");
         if (!Bias.Keys.IsEmpty)
         {
             Require((Problem.KeyLengths == null) || (HostKeyLengths != null), "KeyLengths are on the device and there are roles, expected HostKeyLengths");

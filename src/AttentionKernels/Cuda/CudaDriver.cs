@@ -20,6 +20,10 @@ internal sealed unsafe class CudaDriver
 
     private readonly delegate* unmanaged<int, byte**, int> _getErrorName;
     private readonly delegate* unmanaged<int, byte**, int> _getErrorString;
+    private readonly delegate* unmanaged<int*, int> _driverGetVersion;
+    private readonly delegate* unmanaged<int*, int> _deviceGetCount;
+    private readonly delegate* unmanaged<byte*, int, int, int> _deviceGetName;
+    private readonly delegate* unmanaged<nuint*, int, int> _deviceTotalMemory;
     private readonly delegate* unmanaged<int*, int, int> _deviceGet;
     private readonly delegate* unmanaged<int*, int, int, int> _deviceGetAttribute;
     private readonly delegate* unmanaged<Context**, int, int> _primaryContextRetain;
@@ -57,6 +61,10 @@ internal sealed unsafe class CudaDriver
             var initialize = (delegate* unmanaged<uint, int>)Find("cuInit");
             _getErrorName = (delegate* unmanaged<int, byte**, int>)Find("cuGetErrorName");
             _getErrorString = (delegate* unmanaged<int, byte**, int>)Find("cuGetErrorString");
+            _driverGetVersion = (delegate* unmanaged<int*, int>)Find("cuDriverGetVersion");
+            _deviceGetCount = (delegate* unmanaged<int*, int>)Find("cuDeviceGetCount");
+            _deviceGetName = (delegate* unmanaged<byte*, int, int, int>)Find("cuDeviceGetName");
+            _deviceTotalMemory = (delegate* unmanaged<nuint*, int, int>)Find("cuDeviceTotalMem_v2");
             _deviceGet = (delegate* unmanaged<int*, int, int>)Find("cuDeviceGet");
             _deviceGetAttribute = (delegate* unmanaged<int*, int, int, int>)Find("cuDeviceGetAttribute");
             _primaryContextRetain = (delegate* unmanaged<Context**, int, int>)Find("cuDevicePrimaryCtxRetain");
@@ -103,6 +111,41 @@ internal sealed unsafe class CudaDriver
                 return driver;
             }
         }
+    }
+
+    /// <summary>The newest CUDA that the driver knows, 1000 * major + 10 * minor.</summary>
+    public int Version()
+    {
+        int version;
+        Check(_driverGetVersion(&version), "cuDriverGetVersion");
+        return version;
+    }
+
+    /// <summary>Visible devices.</summary>
+    public int DeviceCount()
+    {
+        int count;
+        Check(_deviceGetCount(&count), "cuDeviceGetCount");
+        return count;
+    }
+
+    /// <summary>Name of a device.</summary>
+    public string DeviceName(int device)
+    {
+        const int NameBytes = 256;
+        byte* name = stackalloc byte[NameBytes];
+        Check(_deviceGetName(name, NameBytes, device), "cuDeviceGetName");
+        ReadOnlySpan<byte> text = new(name, NameBytes);
+        int end = text.IndexOf((byte)0);
+        return Encoding.UTF8.GetString(end < 0 ? text : text[..end]);
+    }
+
+    /// <summary>Bytes of a device's memory.</summary>
+    public long DeviceMemory(int device)
+    {
+        nuint bytes;
+        Check(_deviceTotalMemory(&bytes, device), "cuDeviceTotalMem");
+        return (long)bytes;
     }
 
     /// <summary>A device by its number among the visible ones.</summary>

@@ -7,14 +7,17 @@ namespace AttentionKernels.Cuda;
 /// </summary>
 internal unsafe struct CudaPlan
 {
-    // Floats of a row of Stats.
-    private const int StatsPerRow = 8;
+    /// <summary>Floats of a row of <see cref="Stats"/>.</summary>
+    public const int StatsPerRow = 8;
 
     // Rows of each head up to which keys are split over blocks: a tile of the decode kernel, of which one head that shares its key head with no other then fills at most one.
     private const int DecodeRows = 16;
 
     /// <summary>Rows of U, and the utterances that they form.</summary>
     public int Spoken, Runs;
+
+    /// <summary>Rows of partials: those of U, and those of passes for speakers.</summary>
+    public readonly int SpokenPartials => Spoken + Speakers.Rows;
 
     /// <summary>Kernel of row blocks without rows of U, or of all of them; null: there are none, or scores alone are wanted.</summary>
     public KernelEntry? Plain;
@@ -28,8 +31,11 @@ internal unsafe struct CudaPlan
     /// <summary>Kernel of the new rows; null: nothing happens to them.</summary>
     public KernelEntry? Append;
 
-    /// <summary>Kernels that finish rows of U.</summary>
-    public KernelEntry? Gate, Epilogue;
+    /// <summary>Kernel that makes the bias of a mask; null: there is none to make.</summary>
+    public KernelEntry? Masking;
+
+    /// <summary>Kernels that finish rows of U; <see cref="SpeakerGate"/> null: no scores by speaker are wanted.</summary>
+    public KernelEntry? Gate, SpeakerGate, Epilogue;
 
     /// <summary>Parts into which <see cref="Decode"/> splits the keys, and keys of each.</summary>
     public int Splits, ChunkKeys;
@@ -38,6 +44,9 @@ internal unsafe struct CudaPlan
 
     /// <summary>What the roles mean.</summary>
     public RolePlan Roles;
+
+    /// <summary>What scores by speaker need beside.</summary>
+    public SpeakerPlan Speakers;
 
     /// <summary>[at most B * row blocks] entries for <see cref="Plain"/> and <see cref="Split"/>.</summary>
     public int* PlainBlocks, SplitBlocks;
@@ -62,7 +71,7 @@ internal unsafe struct CudaPlan
     /// <summary>Where the upload goes.</summary>
     public byte* Uploaded;
 
-    /// <summary>[H, U, 8] and [H, U, 2, Dv] partials of rows of U.</summary>
+    /// <summary>[H, SpokenPartials, 8] and [H, U, 2, Dv] partials of rows of U.</summary>
     public float* Stats, Outputs;
 
     /// <summary>[B, H] scores, where the caller wants none.</summary>
@@ -93,9 +102,11 @@ internal unsafe struct CudaPlan
         if (!IsInert(call))
         {
             (plan.Spoken, plan.Runs) = RolePlan.CountSpoken(call.HostProblem, call.Bias);
+            plan.Speakers = call.Bias.SpeakerScores == null ? default : SpeakerPlan.Count(call.HostProblem, call.Bias);
         }
         plan.Append = call.Append.IsNeeded ? Require(kernels, "AppendKeyValue", problem.Query.Type) : null;
-        plan.ChooseKernels(problem, kernels, multiprocessors, scoresOnly);
+        plan.Masking = call.Mask.Data != null && call.Mask.Count > 0 ? Require(kernels, "MaskBias", problem.Query.Type) : null;
+        plan.ChooseKernels(problem, kernels, multiprocessors, scoresOnly, call.Bias.SpeakerScores != null);
         plan.Lay(call, scoresOnly, staged, device);
         return plan;
     }
@@ -110,6 +121,10 @@ internal unsafe struct CudaPlan
         {
             Roles.Fill(call.HostProblem, call.Bias);
             counts = FillBlocks(call.Problem);
+            if (SpeakerGate != null)
+            {
+                Speakers.Fill(call.HostProblem, call.Bias, Roles, Split!.Rows);
+            }
         }
         Copy(call.HostGate, HostGate, batch * call.Problem.Heads);
         Copy(call.HostKeyLengths, KeyLengths, batch);
@@ -165,9 +180,9 @@ internal unsafe struct CudaPlan
     public readonly void* OnDevice(void* prepared) => prepared == null ? null : Uploaded + ((byte*)prepared - Prepared);
 
     /// <summary>Rows of U that nothing is done with: no head can be active, and no results are wanted.</summary>
-    private static bool IsInert(in CudaCall call) => call.Bias.IsInert && call.Bias.HeadScores == null && call.Bias.Alignment == null;
+    private static bool IsInert(in CudaCall call) => call.Bias.IsInert && call.Bias.HeadScores == null && call.Bias.Alignment == null && call.Bias.SpeakerScores == null;
 
-    private void ChooseKernels(in AttentionProblem problem, KernelManifest kernels, int multiprocessors, bool scoresOnly)
+    private void ChooseKernels(in AttentionProblem problem, KernelManifest kernels, int multiprocessors, bool scoresOnly, bool bySpeaker)
     {
         ElementType type = problem.Query.Type;
         bool tensorCores = FitsTensorCores(problem);
@@ -176,6 +191,7 @@ internal unsafe struct CudaPlan
             string split = scoresOnly ? "ScoresOnly" : "PrefillClasses";
             Split = (tensorCores ? kernels.Find(split, type, problem.HeadSize) : null) ?? Require(kernels, "PrefillSimt", type, "classes");
             Gate = Require(kernels, "HeadScores", null);
+            SpeakerGate = bySpeaker ? Require(kernels, "SpeakerScores", null) : null;
             Epilogue = scoresOnly ? null : Require(kernels, "SocialBias", type);
         }
         if (scoresOnly)
@@ -212,10 +228,16 @@ internal unsafe struct CudaPlan
             Roles.Reserve(ref upload, ref lanes, problem, call.Bias, Spoken, Runs);
             PlainBlocks = Plain == null ? null : (int*)upload.Take(batch * (nuint)DivideUp(problem.QueryLength, Plain.Rows) * sizeof(int));
             SplitBlocks = (int*)upload.Take(batch * (nuint)DivideUp(problem.QueryLength, Split!.Rows) * sizeof(int));
+            if (SpeakerGate != null)
+            {
+                Speakers.Reserve(ref upload, problem, call.Bias.SpeakerCount, Roles.Tiles, Split.Rows);
+            }
             HostGate = call.HostGate == null ? null : (float*)upload.Take(heads * sizeof(float));
         }
         KeyLengths = NeedsUpload(problem.KeyLengths, call.HostKeyLengths, problem.KeyLength, problem.Batch) ? (int*)upload.Take(batch * sizeof(int)) : null;
-        QueryOffsets = NeedsUpload(problem.QueryOffsets, call.HostQueryOffsets, problem.KeyLength - problem.QueryLength, problem.Batch)
+        // Where every row sees every key, no kernel asks where rows stand.
+        QueryOffsets = (problem.Causal || problem.Window > 0)
+            && NeedsUpload(problem.QueryOffsets, call.HostQueryOffsets, problem.KeyLength - problem.QueryLength, problem.Batch)
             ? (int*)upload.Take(batch * sizeof(int)) : null;
         UploadBytes = upload.Used;
         StagedBytes = UploadBytes + kept;
@@ -223,7 +245,7 @@ internal unsafe struct CudaPlan
         ScratchCursor memory = new(device);
         Uploaded = (byte*)memory.Take(UploadBytes);
         nuint spoken = (nuint)problem.Heads * (nuint)Spoken, rows = heads * (nuint)problem.QueryLength * (nuint)Splits;
-        Stats = (float*)memory.Take(spoken * StatsPerRow * sizeof(float));
+        Stats = (float*)memory.Take((nuint)problem.Heads * (nuint)SpokenPartials * StatsPerRow * sizeof(float));
         Outputs = (float*)memory.Take(scoresOnly ? 0 : checked(spoken * 2 * (nuint)problem.ValueHeadSize * sizeof(float)));
         HeadScores = (float*)memory.Take(Spoken == 0 || call.Bias.HeadScores != null ? 0 : heads * sizeof(float));
         PartialStats = (float*)memory.Take(rows * 2 * sizeof(float));

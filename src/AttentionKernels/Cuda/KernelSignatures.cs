@@ -39,6 +39,7 @@ internal static class KernelSignatures
         [
             Stats, SpokenStart, BoxedCount, Run, AlignedKeys, HeadSink, HeadScoresIn, HeadScores, Alignment, Lambda, Alpha, ClampNegative, Heads, Spoken,
         ],
+        ["SpeakerScores"] = [Stats, SpeakerStart, SpeakerRows, SpeakerPairs, HeadSink, SpeakerScores, Spoken],
         ["SocialBias"] =
         [
             Stats, Outputs, .. OutputTensor, SpokenStart, SpokenRow, Gates, HeadSink, Lambda, Alpha, ClampNegative, Heads, Spoken, ValueHeadSize,
@@ -46,9 +47,13 @@ internal static class KernelSignatures
         ["AppendKeyValue"] =
         [
             Query, QueryBatchStride, QueryHeadStride, QueryTokenStride, Key, KeyBatchStride, KeyHeadStride, KeyTokenStride,
-            Value, ValueBatchStride, ValueHeadStride, ValueTokenStride, PastKey, PastValue, PresentKey, PresentValue, RotatedQuery,
-            CosCache, SinCache, PositionIds, KeyLengths, ValidLengths, RowOffsets, Heads, KvHeads, QueryLength, KeyLength, NewKeys, PastLength, PresentLength,
+            Value, ValueBatchStride, ValueHeadStride, ValueTokenStride, PastKey, PastValue, PresentKey, PresentValue, MovedQuery,
+            CosCache, SinCache, PositionIds, QueryBias, KeyBias, ValueBias, NarrowSink, WideSink, KeyLengths, ValidLengths, RowOffsets, Heads, KvHeads, QueryLength, KeyLength, NewKeys, PastLength, PresentLength,
             HeadSize, ValueHeadSize, RotaryPairs, Interleaved, Positions, LengthAdd,
+        ],
+        ["MaskBias"] =
+        [
+            Mask, MaskBatchStride, MaskTokenStride, Bias, BiasBatchStride, BiasHeadStride, BiasTokenStride, Sum, MaskBytes, Heads, QueryLength, KeyLength, Filter,
         ],
         ["Decode"] =
         [

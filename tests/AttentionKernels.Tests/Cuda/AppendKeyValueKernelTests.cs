@@ -58,6 +58,46 @@ public sealed unsafe class AppendKeyValueKernelTests
             Shared = true,
         });
 
+    /// <summary>Rows with a bias of their head; sums are rounded once.</summary>
+    [Theory]
+    [InlineData(ElementType.Float32)]
+    [InlineData(ElementType.Float16)]
+    [InlineData(ElementType.BFloat16)]
+    public void Projection_Biases_Are_Added_And_Sinks_Widened(ElementType type)
+    {
+        const int Rows = 3, Size = 40;
+        string name = type switch { ElementType.Float16 => "f16", ElementType.BFloat16 => "bf16", _ => "f32" };
+        Random random = new(9);
+        float[] Values(int count) => [.. Enumerable.Range(0, count).Select(_ => Tolerance.Rounded(type, (random.NextSingle() * 4) - 2))];
+        float[] query = Values(Rows * Heads * Size), key = Values(Rows * KvHeads * Size), value = Values(Rows * KvHeads * Size), sinks = Values(Heads);
+        float[] queryBias = Values(Heads * Size), keyBias = Values(KvHeads * Size), valueBias = Values(KvHeads * Size);
+        using EmulatedKernels run = new();
+        long Output(string what, int heads) => run.Output<byte>(what, Rows * heads * Size * type.Size());
+        long Input(string what, float[] values) => run.Input(what, Bytes(type, values));
+        long moved = Output("moved query", Heads), presentKey = Output("present key", KvHeads), presentValue = Output("present value", KvHeads), wide = run.Output<float>("wide sink", Heads);
+        run.Run(
+            $"AppendKeyValue_{name}", (1, Heads + (2 * KvHeads), 1),
+            ("query", Input("query", query)), ("queryHeadStride", Size), ("queryTokenStride", Heads * Size), ("key", Input("key", key)), ("keyHeadStride", Size), ("keyTokenStride", KvHeads * Size),
+            ("value", Input("value", value)), ("valueHeadStride", Size), ("valueTokenStride", KvHeads * Size), ("presentKey", presentKey), ("presentValue", presentValue), ("movedQuery", moved),
+            ("queryBias", Input("query bias", queryBias)), ("keyBias", Input("key bias", keyBias)), ("valueBias", Input("value bias", valueBias)),
+            ("narrowSink", Input("narrow sink", sinks)), ("wideSink", wide), ("heads", Heads), ("kvHeads", KvHeads), ("queryLength", Rows), ("keyLength", Rows), ("newKeys", Rows),
+            ("presentLength", Rows), ("headSize", Size), ("valueHeadSize", Size), ("positions", 1));
+        Assert.Equal(sinks, EmulatedKernels.Read<float>(wide, Heads));
+        Same("query", moved, Heads, query, queryBias);
+        Same("key", presentKey, KvHeads, key, keyBias);
+        Same("value", presentValue, KvHeads, value, valueBias);
+
+        void Same(string what, long address, int heads, float[] rows, float[] bias)
+        {
+            for (int n = 0; n < rows.Length; n++)
+            {
+                int d = n % Size, row = n / Size % Rows, h = n / Size / Rows;
+                float expected = Tolerance.Rounded(type, rows[(((row * heads) + h) * Size) + d] + bias[(h * Size) + d]);
+                Assert.True(type.Load((void*)address, n) == expected, $"{what} [{h}, {row}, {d}] is {type.Load((void*)address, n):R}, expected {expected:R}");
+            }
+        }
+    }
+
     private static void Check(Setup s)
     {
         using TestKernels run = new();
@@ -71,14 +111,14 @@ public sealed unsafe class AppendKeyValueKernelTests
         long pastOfValues = s.Shared ? run.InOut("past value", Bytes(s.Type, pastValue)) : run.Input("past value", Bytes(s.Type, pastValue));
         long present = s.Shared ? past : run.Output<byte>("present key", Batch * KvHeads * s.PresentLength * s.Size * s.Type.Size());
         long presentOfValues = s.Shared ? pastOfValues : run.Output<byte>("present value", Batch * KvHeads * s.PresentLength * s.ValueSize * s.Type.Size());
-        long rotated = run.Output<byte>("rotated query", query.Length * s.Type.Size()), valid = run.Output<int>("valid lengths", Batch), offsets = run.Output<int>("row offsets", Batch);
+        long rotated = run.Output<byte>("moved query", query.Length * s.Type.Size()), valid = run.Output<int>("valid lengths", Batch), offsets = run.Output<int>("row offsets", Batch);
         int rows = Math.Max(s.NewKeys, s.Shared ? s.NewKeys : s.PresentLength);
         run.Run(
             $"AppendKeyValue_{s.Type switch { ElementType.Float16 => "f16", ElementType.BFloat16 => "bf16", _ => "f32" }}", ((rows + 3) / 4, Heads + (2 * KvHeads), Batch),
             ("query", run.Input("query", Bytes(s.Type, query))), ("queryBatchStride", s.NewKeys * Heads * s.Size), ("queryHeadStride", s.Size), ("queryTokenStride", Heads * s.Size),
             ("key", run.Input("key", Bytes(s.Type, key))), ("keyBatchStride", s.NewKeys * KvHeads * s.Size), ("keyHeadStride", s.Size), ("keyTokenStride", KvHeads * s.Size),
             ("value", run.Input("value", Bytes(s.Type, value))), ("valueBatchStride", s.NewKeys * KvHeads * s.ValueSize), ("valueHeadStride", s.NewKeys * s.ValueSize), ("valueTokenStride", s.ValueSize),
-            ("pastKey", past), ("pastValue", pastOfValues), ("presentKey", present), ("presentValue", presentOfValues), ("rotatedQuery", rotated),
+            ("pastKey", past), ("pastValue", pastOfValues), ("presentKey", present), ("presentValue", presentOfValues), ("movedQuery", rotated),
             ("cosCache", run.Input("cos cache", Bytes(s.Type, cos))), ("sinCache", run.Input("sin cache", Bytes(s.Type, sin))),
             ("positionIds", run.Input("position ids", s.PositionIds)), ("keyLengths", s.LengthsGiven ? run.Input("key lengths", s.Lengths ?? [.. s.Valid.Select(n => n - 1)]) : 0),
             ("validLengths", valid), ("rowOffsets", offsets), ("heads", Heads), ("kvHeads", KvHeads), ("queryLength", s.NewKeys), ("keyLength", s.KeyLength),

@@ -61,6 +61,32 @@ public sealed unsafe class AttentionCudaCallTests(StubDriver stub)
         Roles = RoleMode.None,
     });
 
+    /// <summary>One launch gives the scores of all speakers, but for rows that share keys with several: their row blocks are computed once more for each.</summary>
+    [Theory]
+    [InlineData(1, "ScoresOnly HeadScores SpeakerScores")]
+    [InlineData(3, "ScoresOnly HeadScores ScoresOnly ScoresOnly ScoresOnly SpeakerScores")]
+    public void Utterances_Of_Several_Speakers_Are_Scored_Once_More_For_Each(int together, string expected)
+    {
+        CaseSpec spec = new() { B = 2, S = 140, T = 140, D = 64, Dv = 64, Type = ElementType.Float16, Roles = RoleMode.Self, Speakers = 4, Causal = true, Seed = 4 };
+        using AttentionCase c = new(spec, nameof(Utterances_Of_Several_Speakers_Are_Scored_Once_More_For_Each), scoresOnly: true);
+        for (int t = 0; t < spec.B * spec.T; t++)
+        {
+            // Boxes of one speaker each, then words: in the first element those of the first row block are of several.
+            bool several = t is >= 40 and < 60;
+            c.Bias.Keys.Modality[t] = (byte)(t % spec.T < 40 ? Modality.Visual : Modality.Text);
+            c.Bias.Keys.Speakers[t] = several ? (1L << together) - 1 : 1L << (t / 7 % 4);
+            (c.Bias.Keys.Frames[2 * t], c.Bias.Keys.Frames[(2 * t) + 1]) = (0, 4);
+        }
+        using EmulatedDevice device = new(stub);
+        c.ClearResults();
+        device.Run(c);
+        CudaTolerance.Check(c);
+        Assert.Equal(expected, string.Join(' ', device.Launched));
+        string[] grids = [.. stub.Calls.Where(call => call.StartsWith("cuLaunchKernel ScoresOnly", StringComparison.Ordinal)).Select(call => call.Split(' ')[3])];
+        // All row blocks with words first, then the one with words of several.
+        Assert.Equal([$"4,{spec.H},1", .. Enumerable.Repeat($"1,{spec.H},1", grids.Length - 1)], grids);
+    }
+
     /// <summary>Without a barrier, or without what puts the lanes of a warp in order, a kernel is stopped: the emulator sees such faults, and the committed kernels have none.</summary>
     [Theory]
     [InlineData("bar.warp.sync", 1, RoleMode.None, "Decode")]
@@ -116,7 +142,7 @@ public sealed unsafe class AttentionCudaCallTests(StubDriver stub)
         float scores = 0;
         SocialBias speakers = bias with { SpeakerScores = &scores, SpeakerCount = 1 };
         CudaCall call = new() { Problem = c.Problem, Bias = speakers, HostKeyLengths = c.Problem.KeyLengths, HostQueryOffsets = c.Problem.QueryOffsets };
-        Assert.Contains("no scores by speaker", Assert.Throws<ArgumentException>(call.Validate).Message, StringComparison.Ordinal);
+        Assert.Contains("SpeakerScores and Value are given", Assert.Throws<ArgumentException>(call.Validate).Message, StringComparison.Ordinal);
 
         int far = 1 << 29;
         call = new() { Problem = c.Problem with { Batch = 1 }, HostQueryOffsets = &far };

@@ -14,7 +14,8 @@ public sealed unsafe class CudaOpTests : IDisposable
 {
     private const string Domain = "test.cuda";
 
-    private static readonly Lazy<OrtDomain> Library = new(() => new OrtDomain(
+    /// <summary>All operators of the CUDA provider, offered to the CPU provider.</summary>
+    internal static readonly Lazy<OrtDomain> Library = new(() => new OrtDomain(
         OrtApi.Default, Domain, AttentionKernelsOps.Ops.Concat(OverrideDomains.OpsOf(AttentionOverrides.All)).Where(op => op.Provider == OnnxProvider.Cuda).Select(op => new OnProcessor(op))));
 
     private readonly StubDriver _stub;
@@ -165,41 +166,138 @@ public sealed unsafe class CudaOpTests : IDisposable
 
     public static TheoryData<string, string> Refusals => new()
     {
-        { "output_qk", "GroupQueryAttention node 'node0': output 'output_qk' is listed, expected none: logits are not written on CUDAExecutionProvider" },
-        { "head_sink", "GroupQueryAttention node 'node0': input 'head_sink' is Float16, expected none or Float on CUDAExecutionProvider" },
-        { "bias", "MultiHeadAttention node 'node0': input 'bias' is given, expected none: it is not supported on CUDAExecutionProvider" },
-        { "mask", "MultiHeadAttention node 'node0': input 'key_padding_mask' is given, expected none: it is not supported on CUDAExecutionProvider" },
-        { "attn_mask", "Attention node 'node0': input 'attn_mask' is Bool, expected none or Float16 on CUDAExecutionProvider" },
-        { "speaker_scores", "CrossModalHeadScores node 'node0': output 'speaker_scores' is listed, expected none: scores by speaker are not computed on CUDAExecutionProvider" },
+        { "GroupQueryAttention", "GroupQueryAttention node 'node0': output 'output_qk' is listed, expected none: no kernel here writes an S x T matrix; " },
+        { "MultiHeadAttention", "MultiHeadAttention node 'node0': output 'qk' is listed, expected none: no kernel here writes an S x T matrix; " },
+        { "Attention", "Attention node 'node0': output 'qk_matmul_output' is listed, expected none: no kernel here writes an S x T matrix; " },
     };
 
     [Theory]
     [MemberData(nameof(Refusals))]
-    public void What_The_Device_Cannot_Do_Is_Refused_When_The_Session_Is_Made(string what, string message)
+    public void What_The_Device_Cannot_Do_Is_Refused_When_The_Session_Is_Made(string op, string message)
     {
         float[] query = new float[24 * 256], key = new float[24 * 128];
+        using OpNode node = op switch
+        {
+            "GroupQueryAttention" => Prompt(qk: true),
+            "Attention" => Node(op, "Y,,,qk_matmul_output").Add(ElementType.Float16, query, 1, 4, 24, 64).Add(ElementType.Float16, key, 1, 2, 24, 64).Add(ElementType.Float16, key, 1, 2, 24, 64),
+            _ => Node(op, "output,,,qk").Add(ElementType.Float16, query, 1, 24, 256).Add(ElementType.Float16, query, 1, 24, 256).Add(ElementType.Float16, query, 1, 24, 256),
+        };
+        string told = Assert.Throws<OrtException>(node.CreateSession).Message;
+        Assert.Contains(message, told, StringComparison.Ordinal);
+        Assert.Contains("head_scores", told, StringComparison.Ordinal);
+        Assert.Contains("CPUExecutionProvider", told, StringComparison.Ordinal);
+    }
+
+    /// <summary>A filter that does not hide cannot be a length.</summary>
+    [Fact]
+    public void Lengths_With_A_Weak_Filter_Are_Refused()
+    {
+        float[] tokens = new float[24 * 256];
+        using OpNode node = Node("MultiHeadAttention", "output").Add(ElementType.Float16, tokens, 1, 24, 256).Add(ElementType.Float16, tokens, 1, 24, 256).Add(ElementType.Float16, tokens, 1, 24, 256)
+            .Skip().Add<int>([20], 1);
+        node.Attributes["mask_filter_value"] = -5f;
+        Assert.Contains("attribute 'mask_filter_value' is -5, expected -10000 or less", Assert.Throws<OrtException>(() => node.Run()).Message, StringComparison.Ordinal);
+    }
+
+    public static TheoryData<string, string> PlainCalls => new()
+    {
+        { "GroupQueryAttention", "AppendKeyValue_f16 Decode_f16_64 DecodeCombine_f16" },
+        { "SteeredAttention", "AppendKeyValue_f16 Decode_f16_64 DecodeCombine_f16" },
+        { "bias", "AppendKeyValue_f16 Decode_f16_64 DecodeCombine_f16" },
+        { "lengths", "Decode_f16_64 DecodeCombine_f16" },
+        { "keys", "MaskBias_f16 Decode_f16_64 DecodeCombine_f16" },
+        { "cross", "PrefillPlain_f16_64" },
+        { "Attention", "AppendKeyValue_f16 MaskBias_f16 Decode_f16_64 DecodeCombine_f16" },
+    };
+
+    /// <summary>Decode steps and other plain calls, with whatever must be converted for them: nothing is uploaded, so that a graph may have them. Of Attention it takes one row behind a past.</summary>
+    [Theory]
+    [MemberData(nameof(PlainCalls))]
+    public void Calls_Without_Rows_Of_U_Can_Be_Captured(string what, string launched)
+    {
+        float[] one = new float[256], two = new float[128], past = new float[2 * 40 * 64], many = new float[24 * 256];
         using OpNode node = what switch
         {
-            "output_qk" => Prompt(qk: true),
-            "head_sink" => Prompt().Skip(4).Add(ElementType.Float16, new float[4], 4),
-            "attn_mask" => Node("Attention", "Y").Add(ElementType.Float16, query, 1, 4, 24, 64).Add(ElementType.Float16, key, 1, 2, 24, 64)
-                .Add(ElementType.Float16, key, 1, 2, 24, 64).Add(new bool[24 * 24], 24, 24),
-            "speaker_scores" => Roles(Node("CrossModalHeadScores", "head_scores,speaker_scores").Add(ElementType.Float16, query, 1, 24, 256).Add(ElementType.Float16, key, 1, 24, 128).Skip(3)),
-            _ => MultiHead(what),
+            "GroupQueryAttention" => Decode().Skip(4).Add(ElementType.Float16, new float[4], 4),
+            "SteeredAttention" => Node(what, "output,present_key,present_value,head_scores").Add(ElementType.Float16, one, 1, 1, 256).Add(ElementType.Float16, two, 1, 1, 128)
+                .Add(ElementType.Float16, two, 1, 1, 128).Add(ElementType.Float16, past, 1, 2, 40, 64).Add(ElementType.Float16, past, 1, 2, 40, 64).Add<int>([40], 1).Add<int>([41], 1).Skip(4)
+                .Add(ElementType.Float16, new float[4], 4),
+            "Attention" => Node(what, "Y,present_key,present_value").Add(ElementType.Float16, one, 1, 4, 1, 64).Add(ElementType.Float16, two, 1, 2, 1, 64)
+                .Add(ElementType.Float16, two, 1, 2, 1, 64).Add(new bool[41], 1, 41).Add(ElementType.Float16, past, 1, 2, 40, 64).Add(ElementType.Float16, past, 1, 2, 40, 64),
+            _ => MultiHead(),
         };
-        Assert.Contains(message, Assert.Throws<OrtException>(node.CreateSession).Message, StringComparison.Ordinal);
-
-        OpNode MultiHead(string input)
+        node.Attributes["mask_filter_value"] = -10000f;
+        if (what == "SteeredAttention")
         {
-            OpNode multi = Node("MultiHeadAttention", "output").Add(ElementType.Float16, query, 1, 24, 256).Add(ElementType.Float16, query, 1, 24, 256).Add(ElementType.Float16, query, 1, 24, 256);
-            return input == "bias" ? multi.Add(ElementType.Float16, new float[768], 768) : multi.Skip().Add(new int[1], 1);
+            // Words of somebody, then one that the model made: it is not in U.
+            node.Add([.. Enumerable.Range(0, 41).Select(t => (byte)(t < 8 ? 1 : t < 40 ? 0 : 4))], 1, 41).Add([.. Enumerable.Repeat(1L, 41)], 1, 41).Add([.. Enumerable.Range(0, 82).Select(n => n % 2 * 4)], 1, 41, 2);
         }
+        using OrtSession session = node.CreateSession();
+        _stub.Reset();
+        _stub.Set("capturing", 1);
+        node.Run(session);
+        Assert.Equal(launched, string.Join(' ', _stub.Calls.Where(call => call.StartsWith("cuLaunchKernel", StringComparison.Ordinal)).Select(call => call.Split(' ')[1])));
+        Assert.DoesNotContain("cuMemcpyHtoDAsync", _stub.CallNames);
 
-        static OpNode Roles(OpNode node)
+        OpNode MultiHead()
         {
+            (float[] query, int rows) = what == "cross" ? (new float[20 * 256], 20) : (one, 1);
+            OpNode multi = Node("MultiHeadAttention", "output").Add(ElementType.Float16, query, 1, rows, 256).Add(ElementType.Float16, many, 1, 24, 256).Add(ElementType.Float16, many, 1, 24, 256);
+            return what switch
+            {
+                "bias" => multi.Add(ElementType.Float16, new float[768], 768),
+                "lengths" => multi.Skip().Add<int>([20], 1),
+                "keys" => multi.Skip().Add(new int[24], 1, 24),
+                _ => multi,
+            };
+        }
+    }
+
+    /// <summary>Rows of U need a plan, which cannot be captured: an error, and no graph that copies old memory.</summary>
+    [Theory]
+    [InlineData("SteeredAttention")]
+    [InlineData("CrossModalHeadScores")]
+    [InlineData("scope")]
+    public void Calls_With_Rows_Of_U_Refuse_To_Be_Captured(string what)
+    {
+        using OpNode node = what == "scope" ? Prompt() : Node(what, what == "SteeredAttention" ? "output" : "head_scores,speaker_scores");
+        if (what != "scope")
+        {
+            node.Add(ElementType.Float16, new float[24 * 256], 1, 24, 256).Add(ElementType.Float16, new float[24 * 128], 1, 24, 128);
+            _ = what == "SteeredAttention" ? node.Add(ElementType.Float16, new float[24 * 128], 1, 24, 128).Skip(9) : node.Skip(3);
             AddRoles(node, 24);
-            return node;
         }
+        using OrtSession session = node.CreateSession();
+        _stub.Reset();
+        _stub.Set("capturing", 1);
+        using SteeringScope? scope = what == "scope" ? new(Speech(24)) : null;
+        Assert.Contains("steered rows cannot be captured into a CUDA graph", Assert.Throws<OrtException>(() => node.Run(session)).Message, StringComparison.Ordinal);
+        Assert.Equal(0, _stub.Depth);
+    }
+
+    /// <summary>Rows behind all tokens with a role are nobody's, wherever the elements of a batch end; rows among them are refused.</summary>
+    [Theory]
+    [InlineData(40, false)]
+    [InlineData(41, true)]
+    public void A_Scope_Takes_A_Batch_Of_Decode_Steps_And_Says_What_To_Do_With_Chunks(int tokens, bool isRefused)
+    {
+        using OpNode node = GroupQuery(false)
+            .Add(ElementType.Float16, new float[512], 2, 1, 256).Add(ElementType.Float16, new float[256], 2, 1, 128).Add(ElementType.Float16, new float[256], 2, 1, 128)
+            .Add(ElementType.Float16, new float[4 * 64 * 64], 2, 2, 64, 64).Add(ElementType.Float16, new float[4 * 64 * 64], 2, 2, 64, 64).Add<int>([40, 30], 2).Add<int>([41], 1);
+        using OrtSession session = node.CreateSession();
+        SteeringRoles roles = new(2, new byte[2 * tokens], [.. Enumerable.Repeat(1L, 2 * tokens)], new int[4 * tokens]);
+        using SteeringScope scope = new(roles, new SteeringScopeSettings { Growing = true });
+        _stub.Reset();
+        if (isRefused)
+        {
+            string told = Assert.Throws<OrtException>(() => node.Run(session)).Message;
+            Assert.Contains("1 rows behind 40 others, some of them among the 41 tokens", told, StringComparison.Ordinal);
+            Assert.Contains("run prompts whole, or their chunks one element at a time", told, StringComparison.Ordinal);
+            return;
+        }
+        node.Run(session);
+        Assert.Equal(["AppendKeyValue_f16", "Decode_f16_64", "DecodeCombine_f16"], _stub.Calls.Where(call => call.StartsWith("cuLaunchKernel", StringComparison.Ordinal)).Select(call => call.Split(' ')[1]));
+        Assert.Equal(4, Assert.Single(scope.Read()).Heads);
     }
 
     private static OpNode Node(string op, string outputs) => new()

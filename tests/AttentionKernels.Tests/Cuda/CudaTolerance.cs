@@ -11,9 +11,13 @@ internal static class CudaTolerance
     /// </summary>
     public static void Check(AttentionCase c)
     {
-        (double output, double scores) = Extra(c, LargestLogit(c), c.Problem.Value.IsEmpty ? 0 : Largest(c.Read(c.Problem.Value, c.Spec.Kv, c.Spec.T, c.Spec.Dv)));
-        c.Check(c.Output(), c.HeadScores(), c.Alignment(), null, output, scores);
+        (double output, double scores) = Extra(c);
+        c.Check(c.Output(), c.HeadScores(), c.Alignment(), c.Problem.Value.IsEmpty && c.Bias.SpeakerScores != null ? c.SpeakerScores() : null, output, scores);
     }
+
+    /// <summary>What output and scores of a case may be off beside the tolerance rule.</summary>
+    public static (double Output, double Scores) Extra(AttentionCase c) =>
+        Extra(c, LargestLogit(c), c.Problem.Value.IsEmpty ? 0 : Largest(c.Read(c.Problem.Value, c.Spec.Kv, c.Spec.T, c.Spec.Dv)));
 
     /// <summary>What an output, and a score, may be off beside the tolerance rule.</summary>
     /// <param name="c">The case.</param>

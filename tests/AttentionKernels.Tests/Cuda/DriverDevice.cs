@@ -96,6 +96,7 @@ internal sealed unsafe class DriverDevice : TestDevice
         call.Bias.HeadScoresIn = (float*)mirror.Translate(call.Bias.HeadScoresIn);
         call.Bias.HeadScores = (float*)mirror.Translate(call.Bias.HeadScores);
         call.Bias.Alignment = (float*)mirror.Translate(call.Bias.Alignment);
+        call.Bias.SpeakerScores = (float*)mirror.Translate(call.Bias.SpeakerScores);
         ref CudaAppend append = ref call.Append;
         append.Query = mirror.Translate(append.Query);
         append.Key = mirror.Translate(append.Key);
@@ -104,7 +105,11 @@ internal sealed unsafe class DriverDevice : TestDevice
         append.PastValue = mirror.Translate(append.PastValue);
         append.PresentKey = mirror.Translate(append.PresentKey);
         append.PresentValue = mirror.Translate(append.PresentValue);
-        append.RotatedQuery = mirror.Translate(append.RotatedQuery);
+        append.MovedQuery = mirror.Translate(append.MovedQuery);
+        append.QueryBias = mirror.Translate(append.QueryBias);
+        append.KeyBias = mirror.Translate(append.KeyBias);
+        append.ValueBias = mirror.Translate(append.ValueBias);
+        append.NarrowSink = mirror.Translate(append.NarrowSink);
         append.CosCache = mirror.Translate(append.CosCache);
         append.SinCache = mirror.Translate(append.SinCache);
         append.PositionIds = mirror.Translate(append.PositionIds);

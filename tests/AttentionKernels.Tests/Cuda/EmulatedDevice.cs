@@ -1,4 +1,5 @@
 using AttentionKernels.Cuda;
+using AttentionKernels.Tests.PtxEmulator;
 using AttentionKernels.Tests.Support;
 
 namespace AttentionKernels.Tests.Cuda;
@@ -16,7 +17,8 @@ internal sealed unsafe class EmulatedDevice : TestDevice
     /// <param name="stub">The driver.</param>
     /// <param name="options">How kernels run.</param>
     /// <param name="change">Changes the PTX of kernels before it runs; null: it is the committed one.</param>
-    public EmulatedDevice(StubDriver stub, PtxOptions? options = null, Func<string, string>? change = null)
+    /// <param name="everywhere">Whether kernels may touch any memory: in sessions, where ONNX Runtime allocates it.</param>
+    public EmulatedDevice(StubDriver stub, PtxOptions? options = null, Func<string, string>? change = null, bool everywhere = false)
     {
         if (Ordinal != null)
         {
@@ -24,7 +26,7 @@ internal sealed unsafe class EmulatedDevice : TestDevice
         }
         _stub = stub;
         stub.Reset();
-        _processor = new StubProcessor(stub.Library, options) { Change = change };
+        _processor = new StubProcessor(stub.Library, options, everywhere: everywhere) { Change = change };
         stub.Set("shared_bytes", _processor.Options.MostSharedBytes);
         _context = new CudaContext(new CudaDriver(stub.Path), 0, KernelManifest.Embedded);
         _context.Load(_context.Kernels.Entries);

@@ -19,9 +19,11 @@ internal sealed unsafe class StubProcessor
     /// <param name="library">The stub. It forgets the processor when it is reset.</param>
     /// <param name="options">How kernels run.</param>
     /// <param name="ownsMemory">Whether kernels may touch whatever the stub allocated; if not, only what is registered.</param>
-    public StubProcessor(nint library, PtxOptions? options = null, bool ownsMemory = false)
+    /// <param name="everywhere">Whether they may touch any memory of the process.</param>
+    public StubProcessor(nint library, PtxOptions? options = null, bool ownsMemory = false, bool everywhere = false)
     {
         Options = options ?? new PtxOptions { Workers = 2 };
+        Memory = everywhere ? GlobalMemory.Everything() : new GlobalMemory();
         _current = this;
         StubDriver.TellKernels(library);
         delegate* unmanaged<byte*, uint*, uint, uint, byte*, int, int> launch = &Launch;
@@ -36,7 +38,7 @@ internal sealed unsafe class StubProcessor
     public Func<string, string>? Change { get; init; }
 
     /// <summary>What kernels may touch.</summary>
-    public GlobalMemory Memory { get; } = new();
+    public GlobalMemory Memory { get; }
 
     /// <summary>Kernels that ran, by stem.</summary>
     public List<string> Launched { get; } = [];

@@ -43,7 +43,8 @@ internal abstract unsafe class TestDevice : IDisposable
     public static CudaCall CallOf(AttentionProblem problem, SocialBias bias) => new()
     {
         Problem = problem,
-        Bias = bias with { SpeakerScores = null, SpeakerCount = 0 },
+        // Scores by speaker are for calls without values.
+        Bias = problem.Value.IsEmpty ? bias : bias with { SpeakerScores = null, SpeakerCount = 0 },
         HostKeyLengths = problem.KeyLengths,
         HostQueryOffsets = problem.QueryOffsets,
     };

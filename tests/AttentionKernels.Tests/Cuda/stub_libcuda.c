@@ -199,6 +199,30 @@ int cuInit(unsigned flags) {
     END
 }
 
+int cuDriverGetVersion(int *version) {
+    BEGIN("cuDriverGetVersion", 0, "cuDriverGetVersion")
+    *version = 12040;
+    END
+}
+
+int cuDeviceGetCount(int *count) {
+    BEGIN("cuDeviceGetCount", 0, "cuDeviceGetCount")
+    *count = 2;
+    END
+}
+
+int cuDeviceGetName(char *name, int room, int device) {
+    BEGIN("cuDeviceGetName", 0, "cuDeviceGetName of %d", device)
+    snprintf(name, (size_t)room, "Stub GPU %d", device - 100);
+    END
+}
+
+int cuDeviceTotalMem_v2(size_t *bytes, int device) {
+    BEGIN("cuDeviceTotalMem", 0, "cuDeviceTotalMem of %d", device)
+    *bytes = (size_t)80 << 30;
+    END
+}
+
 int cuDeviceGet(int *device, int ordinal) {
     BEGIN("cuDeviceGet", 0, "cuDeviceGet %d", ordinal)
     if (ordinal > 1) {

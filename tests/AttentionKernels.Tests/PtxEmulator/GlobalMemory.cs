@@ -24,6 +24,9 @@ internal sealed unsafe class GlobalMemory
     /// <summary>Among readers: the byte was read as constant or by several blocks, so that nobody may write it in this launch.</summary>
     internal uint ConstantTag { get; private set; }
 
+    /// <summary>All memory of the process, all of it with values and writable: nothing is found out.</summary>
+    public static GlobalMemory Everything() => new() { _ranges = [new GlobalRange(1, AddressWindows.Shared, "memory") { Writable = true }] };
+
     /// <summary>Registers memory; the same range again adds the rights that it lacked.</summary>
     /// <param name="start">First byte.</param>
     /// <param name="bytes">Length, at least 1.</param>
@@ -162,6 +165,10 @@ internal sealed unsafe class GlobalMemory
         if (start + bytes > range.End)
         {
             throw new ArgumentException("the bytes leave their range");
+        }
+        if (range.Tags == null && range.Writable)
+        {
+            return;
         }
         range.Tags ??= NewTags((nuint)(range.End - range.Start), true);
         range.Tags.AsSpan((int)(start - range.Start), (int)bytes).Fill(tag);

@@ -83,7 +83,7 @@ public sealed unsafe class MultiHeadAttentionOverrideTests
     });
 
     /// <summary>How a case is put to the operator. The problem of the case becomes what the operator means.</summary>
-    private sealed class Form : IDisposable
+    internal sealed class Form : IDisposable
     {
         private readonly Tokens _tokens;
         private readonly Padding _padding;
@@ -99,7 +99,9 @@ public sealed unsafe class MultiHeadAttentionOverrideTests
         private readonly float[] _projection = [];
         private readonly GuardedBuffer? _sum;
 
-        public Form(AttentionCase c)
+        /// <param name="c">Tensors.</param>
+        /// <param name="onDevice">Keep to what a device has: no qk, a filter that hides, and in each mask a key that it shows.</param>
+        public Form(AttentionCase c, bool onDevice = false)
         {
             CaseSpec spec = c.Spec;
             Random random = new(spec.Seed);
@@ -111,10 +113,10 @@ public sealed unsafe class MultiHeadAttentionOverrideTests
             HasBuiltIn = (_tokens == Tokens.Separate && !_past) || (_tokens is Tokens.Separate or Tokens.HeadsFirst && spec.D == spec.Dv);
             _padding = random.Next(2) == 0 ? Padding.None : (Padding)random.Next(1, 5);
             _present = _past || random.Next(2) == 0;
-            _qk = random.Next(3) == 0;
+            _qk = random.Next(3) == 0 && !onDevice;
             _projected = _tokens == Tokens.Separate && random.Next(3) == 0;
             _scale = random.Next(3) == 0 ? 0.3f : 0;
-            _filter = random.Next(2) == 0 ? -10000f : -300f;
+            _filter = random.Next(2) == 0 || onDevice ? -10000f : -300f;
             c.Problem.Scale = _scale != 0 ? _scale : c.Problem.Scale;
 
             // A single row sees everything, unidirectional or not.
@@ -134,6 +136,11 @@ public sealed unsafe class MultiHeadAttentionOverrideTests
                     Padding.Starts => [.. Enumerable.Range(0, (3 * spec.B) + 2).Select(_ => random.Next(0, spec.T + 1))],
                     _ => [.. Enumerable.Range(0, spec.B * spec.T * (_padding == Padding.Keys ? 1 : spec.S)).Select(_ => full || random.Next(4) > 0 ? 1 : 0)],
                 };
+            }
+            for (int i = 0; onDevice && i < _mask.Length; i++)
+            {
+                bool isFirst = _padding is Padding.Lengths or Padding.Starts || i % spec.T == 0;
+                _mask[i] = isFirst ? Math.Max(1, _mask[i]) : _mask[i];
             }
             if (_bias != null || _mask.Length > 0)
             {
@@ -219,11 +226,11 @@ public sealed unsafe class MultiHeadAttentionOverrideTests
             return node;
         }
 
-        public void Check(AttentionCase c, Dictionary<string, float[]> results)
+        public void Check(AttentionCase c, Dictionary<string, float[]> results, double extra = 0)
         {
             // With a projection bias the reference gets what the operator computes with: the sums of the tensors that it was given.
             AttentionProblem problem = c.Problem;
-            c.Check(OpCase.HeadsFirst(results["output"], c.Spec), [], []);
+            c.Check(OpCase.HeadsFirst(results["output"], c.Spec), [], [], outputExtra: extra);
             if (_qk)
             {
                 float hidden = c.Spec.Type == ElementType.Float16 ? float.NegativeInfinity : float.MinValue;

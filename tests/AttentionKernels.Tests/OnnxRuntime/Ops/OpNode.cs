@@ -11,10 +11,10 @@ internal sealed class OpNode : IDisposable
 
     public required string Op { get; init; }
 
-    public string Domain { get; init; } = AttentionKernelsOps.Domain;
+    public string Domain { get; set; } = AttentionKernelsOps.Domain;
 
     /// <summary>Where the op is, if it is neither ours nor ONNX Runtime's.</summary>
-    public OrtDomain? Library { get; init; }
+    public OrtDomain? Library { get; set; }
 
     /// <summary>What this library computes instead of ONNX Runtime.</summary>
     public AttentionOverrides Overrides { get; set; }

@@ -55,6 +55,19 @@ internal sealed unsafe class SampledRows(AttentionCase c)
         }
     }
 
+    /// <summary>Makes all text outside a run of rows the system's, so that U is in it. There must be some.</summary>
+    public static void KeepSpoken(AttentionCase c, int first, int count)
+    {
+        int spoken = 0;
+        for (int t = 0; t < c.Spec.T; t++)
+        {
+            byte* modality = c.Bias.Keys.Modality + t;
+            *modality = t < first || t >= first + count ? (*modality == (byte)Modality.Text ? (byte)Modality.System : *modality) : *modality;
+            spoken += c.Bias.Keys.IsSpokenText(0, t) ? 1 : 0;
+        }
+        Assert.InRange(spoken, 1, count);
+    }
+
     private static T[] Join<T, TResult>(TResult[] results, Func<TResult, T[]> part) => [.. results.SelectMany(part)];
 
     private AttentionReferenceResult<T>[] Reference<T>(List<Part> parts, int order)

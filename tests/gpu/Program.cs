@@ -1,0 +1,3 @@
+using AttentionKernels.GpuCheck;
+
+return await GpuCheckTool.InvokeAsync(args, Console.Out, Console.Error);

@@ -46,6 +46,7 @@ internal sealed unsafe class CudaDriver
     {
         string usual = OperatingSystem.IsWindows() ? "nvcuda.dll" : "libcuda.so.1";
         string file = string.IsNullOrEmpty(path) ? usual : path;
+        File = file;
         if (!NativeLibrary.TryLoad(file, out nint library))
         {
             throw new CudaException(
@@ -102,6 +103,9 @@ internal sealed unsafe class CudaDriver
             }
         }
     }
+
+    /// <summary>The driver's library.</summary>
+    public string File { get; }
 
     /// <summary>A device by its number among the visible ones.</summary>
     public int Device(int ordinal)
@@ -236,7 +240,8 @@ internal sealed unsafe class CudaDriver
     /// <summary>Waits until the device has come to where an event was put last.</summary>
     public void Wait(Event* recorded) => Check(_eventSynchronize(recorded), "cuEventSynchronize");
 
-    private void Check(int result, string call)
+    /// <summary>Refuses what a function of the driver returned if it is an error.</summary>
+    public void Check(int result, string call)
     {
         if (result != Success)
         {

@@ -157,7 +157,8 @@ int cuDeviceGet(int *device, int ordinal) {
 
 int cuDeviceGetAttribute(int *value, int attribute, int device) {
     BEGIN("cuDeviceGetAttribute", 0, "cuDeviceGetAttribute %d of %d", attribute, device)
-    *value = attribute == 16 ? 108 : attribute == 75 ? capability : 0;
+    /* Multiprocessors, compute capability; memory's clock in kHz and width in bits, second-level cache. */
+    *value = attribute == 16 ? 108 : attribute == 75 ? capability : attribute == 36 ? 1000000 : attribute == 37 ? 512 : attribute == 38 ? 16384 : 0;
     END
 }
 
@@ -292,5 +293,94 @@ int cuEventQuery(void *recorded) {
 int cuEventSynchronize(void *recorded) {
     (void)recorded;
     BEGIN("cuEventSynchronize", 1, "cuEventSynchronize")
+    END
+}
+
+/* ---- what tests and benchmarks of a device ask for beside the launcher ---- */
+
+static void (*memory_hook)(uint64_t address, size_t bytes);
+
+/* Who is told of device memory: its address and size, or 0 bytes when it is given back. */
+void stub_set_memory_hook(void (*memory)(uint64_t, size_t)) { memory_hook = memory; }
+
+int cuDriverGetVersion(int *version) {
+    *version = 12080;
+    return 0;
+}
+
+int cuDeviceGetName(char *name, int room, int device) {
+    (void)device;
+    snprintf(name, (size_t)room, "stub of the CUDA driver, no GPU");
+    return 0;
+}
+
+int cuMemAlloc_v2(uint64_t *address, size_t bytes) {
+    BEGIN("cuMemAlloc", 1, "cuMemAlloc %zu", bytes)
+    void *memory = NULL;
+    result = posix_memalign(&memory, 256, bytes) == 0 ? 0 : 2;
+    *address = (uint64_t)(uintptr_t)memory;
+    if (result == 0 && memory_hook != NULL) {
+        memory_hook(*address, bytes);
+    }
+    END
+}
+
+int cuMemFree_v2(uint64_t address) {
+    BEGIN("cuMemFree", 1, "cuMemFree")
+    if (memory_hook != NULL) {
+        memory_hook(address, 0);
+    }
+    free((void *)(uintptr_t)address);
+    END
+}
+
+int cuStreamCreate(void **stream, unsigned flags) {
+    BEGIN("cuStreamCreate", 1, "cuStreamCreate %u", flags)
+    *stream = malloc(1);
+    END
+}
+
+int cuStreamDestroy_v2(void *stream) {
+    BEGIN("cuStreamDestroy", 1, "cuStreamDestroy")
+    free(stream);
+    END
+}
+
+int cuStreamSynchronize(void *stream) {
+    BEGIN("cuStreamSynchronize", 1, "cuStreamSynchronize %p", stream)
+    END
+}
+
+/* ---- what only benchmarks ask for ---- */
+
+static int elapsed_microseconds = 1000;
+
+/* What lies between any two events. */
+void stub_set_elapsed(int microseconds) { elapsed_microseconds = microseconds; }
+
+int cuEventElapsedTime(float *milliseconds, void *start, void *end) {
+    (void)start;
+    (void)end;
+    BEGIN("cuEventElapsedTime", 1, "cuEventElapsedTime")
+    *milliseconds = (float)elapsed_microseconds / 1000;
+    END
+}
+
+int cuEventDestroy_v2(void *event) {
+    BEGIN("cuEventDestroy", 1, "cuEventDestroy")
+    free(event);
+    END
+}
+
+int cuMemGetInfo_v2(size_t *unused, size_t *total) {
+    BEGIN("cuMemGetInfo", 1, "cuMemGetInfo")
+    *unused = (size_t)16 << 20;
+    *total = (size_t)32 << 20;
+    END
+}
+
+int cuMemcpyDtoDAsync_v2(uint64_t target, uint64_t source, size_t bytes, void *stream) {
+    BEGIN("cuMemcpyDtoDAsync", 1, "cuMemcpyDtoDAsync %zu stream %p", bytes, stream)
+    memcpy((void *)(uintptr_t)target, (const void *)(uintptr_t)source, bytes);
     END
 }

@@ -26,5 +26,5 @@ internal sealed record DeviceBar(string Key, string Title, double MustReach, dou
     public bool Reaches(double value, double bar) => AtLeast ? value >= bar : value <= bar;
 
     private static double? Ratio(DeviceCaseResult c, string numerator, string denominator) =>
-        c.Measured(numerator)?.Samples is { } above && c.Measured(denominator)?.Samples is { } below ? RatioSpread.Of(above, below).Median : null;
+        c.Measured(numerator)?.Samples is { } above && c.Measured(denominator)?.Samples is { } below ? Spread.OfRatio(above, below).Median : null;
 }

@@ -38,7 +38,7 @@ internal static class DeviceText
 
     private static void WriteSide(TextWriter output, DeviceSideResult side)
     {
-        if (side.Status != DeviceSideStatus.Measured || side.Milliseconds is not RatioSpread time)
+        if (side.Status != DeviceSideStatus.Measured || side.Milliseconds is not Spread time)
         {
             Line(output, $"  {side.Side,-14}{(side.Status == DeviceSideStatus.Wrong ? "WRONG" : "failed")}: {side.Reason}");
             return;

@@ -28,7 +28,42 @@ static int failing_at, failing_with, failing_seen;
 static int capturing, capability = 8, events_come = 1;
 static int (*launch_hook)(const char *name, const unsigned *grid, unsigned threads, unsigned shared, const unsigned char *parameters, int bytes);
 static void (*write_hook)(uint64_t address, size_t bytes);
+static void (*memory_hook)(uint64_t address, size_t bytes);
 static _Thread_local int depth;
+
+/* What a stream that is being captured was asked for, and a graph of it. Only launches and clearing can be captured. */
+typedef struct {
+    kernel *function; /* NULL: clear */
+    unsigned grid[3], threads, shared;
+    unsigned char parameters[1024];
+    int bytes;
+    uint64_t target;
+    unsigned char value;
+    size_t count;
+} node;
+
+typedef struct {
+    node *nodes;
+    int count;
+} graph;
+
+static void *captured_stream;
+static graph captured;
+
+static node *add_node(void) {
+    captured.nodes = realloc(captured.nodes, (size_t)(captured.count + 1) * sizeof *captured.nodes);
+    memset(&captured.nodes[captured.count], 0, sizeof *captured.nodes);
+    return &captured.nodes[captured.count++];
+}
+
+static int is_captured(const void *stream) { return stream != NULL && stream == captured_stream; }
+
+static void set_bytes(uint64_t target, unsigned char value, size_t bytes) {
+    memset((void *)(uintptr_t)target, value, bytes);
+    if (write_hook != NULL) {
+        write_hook(target, bytes);
+    }
+}
 
 static void write_line(const char *format, ...) {
     char line[4096];
@@ -79,6 +114,9 @@ void stub_reset(void) {
     events_come = 1;
     launch_hook = NULL;
     write_hook = NULL;
+    memory_hook = NULL;
+    captured_stream = NULL;
+    captured.count = 0;
     pthread_mutex_unlock(&gate);
 }
 
@@ -87,6 +125,9 @@ void stub_set_hooks(int (*launch)(const char *, const unsigned *, unsigned, unsi
     launch_hook = launch;
     write_hook = written;
 }
+
+/* Who is told of device memory: its address and size, or 0 bytes when it is given back. */
+void stub_set_memory_hook(void (*memory)(uint64_t, size_t)) { memory_hook = memory; }
 
 /* The calls so far, one in each line. Valid until the next call. */
 const char *stub_log(void) { return text == NULL ? "" : text; }
@@ -227,6 +268,25 @@ int cuLaunchKernel(kernel *function, unsigned gx, unsigned gy, unsigned gz, unsi
     pthread_mutex_lock(&gate);
     write_line("cuLaunchKernel %s grid %u,%u,%u block %u,%u,%u shared %u stream %p%s: %s", function->name, gx, gy, gz, bx, by, bz, shared, stream, extra == NULL ? "" : " extra", bytes);
     int result = enter("cuLaunchKernel", 1);
+    const char *names = getenv("STUB_LAUNCHES"); /* a file for names of kernels: a process cannot read the log of another one */
+    FILE *file = names == NULL ? NULL : fopen(names, "a");
+    if (file != NULL) {
+        fprintf(file, "%s\n", function->name);
+        fclose(file);
+    }
+    if (result == 0 && is_captured(stream)) {
+        node *added = add_node();
+        added->function = function;
+        added->grid[0] = gx;
+        added->grid[1] = gy;
+        added->grid[2] = gz;
+        added->threads = bx;
+        added->shared = shared;
+        memcpy(added->parameters, buffer, sizeof buffer);
+        added->bytes = offset;
+        pthread_mutex_unlock(&gate);
+        return 0;
+    }
     pthread_mutex_unlock(&gate);
     if (result == 0 && launch_hook != NULL) {
         unsigned grid[3] = {gx, gy, gz};
@@ -237,6 +297,10 @@ int cuLaunchKernel(kernel *function, unsigned gx, unsigned gy, unsigned gz, unsi
 
 int cuMemcpyHtoDAsync_v2(uint64_t target, const void *source, size_t bytes, void *stream) {
     BEGIN("cuMemcpyHtoDAsync", 1, "cuMemcpyHtoDAsync %zu stream %p", bytes, stream)
+    if (is_captured(stream)) {
+        pthread_mutex_unlock(&gate);
+        return 900; /* CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED: nothing of this library captures a copy */
+    }
     memcpy((void *)(uintptr_t)target, source, bytes);
     if (write_hook != NULL) {
         write_hook(target, bytes);
@@ -252,16 +316,20 @@ int cuMemcpyDtoHAsync_v2(void *target, uint64_t source, size_t bytes, void *stre
 
 int cuMemsetD8Async(uint64_t target, unsigned char value, size_t bytes, void *stream) {
     BEGIN("cuMemsetD8Async", 1, "cuMemsetD8Async %u %zu stream %p", value, bytes, stream)
-    memset((void *)(uintptr_t)target, value, bytes);
-    if (write_hook != NULL) {
-        write_hook(target, bytes);
+    if (is_captured(stream)) {
+        node *added = add_node();
+        added->target = target;
+        added->value = value;
+        added->count = bytes;
+    } else {
+        set_bytes(target, value, bytes);
     }
     END
 }
 
 int cuStreamIsCapturing(void *stream, int *status) {
     BEGIN("cuStreamIsCapturing", 1, "cuStreamIsCapturing %p", stream)
-    *status = capturing;
+    *status = capturing || is_captured(stream);
     END
 }
 
@@ -274,6 +342,38 @@ int cuMemHostAlloc(void **memory, size_t bytes, unsigned flags) {
 int cuEventCreate(void **created, unsigned flags) {
     BEGIN("cuEventCreate", 1, "cuEventCreate %u", flags)
     *created = malloc(1);
+    END
+}
+
+static int elapsed_microseconds = 1000;
+
+/* What lies between any two events. */
+void stub_set_elapsed(int microseconds) { elapsed_microseconds = microseconds; }
+
+int cuEventElapsedTime(float *milliseconds, void *start, void *end) {
+    (void)start;
+    (void)end;
+    BEGIN("cuEventElapsedTime", 1, "cuEventElapsedTime")
+    *milliseconds = (float)elapsed_microseconds / 1000;
+    END
+}
+
+int cuEventDestroy_v2(void *event) {
+    BEGIN("cuEventDestroy", 1, "cuEventDestroy")
+    free(event);
+    END
+}
+
+int cuMemGetInfo_v2(size_t *unused, size_t *total) {
+    BEGIN("cuMemGetInfo", 1, "cuMemGetInfo")
+    *unused = (size_t)16 << 20;
+    *total = (size_t)32 << 20;
+    END
+}
+
+int cuMemcpyDtoDAsync_v2(uint64_t target, uint64_t source, size_t bytes, void *stream) {
+    BEGIN("cuMemcpyDtoDAsync", 1, "cuMemcpyDtoDAsync %zu stream %p", bytes, stream)
+    memcpy((void *)(uintptr_t)target, (const void *)(uintptr_t)source, bytes);
     END
 }
 
@@ -298,11 +398,6 @@ int cuEventSynchronize(void *recorded) {
 
 /* ---- what tests and benchmarks of a device ask for beside the launcher ---- */
 
-static void (*memory_hook)(uint64_t address, size_t bytes);
-
-/* Who is told of device memory: its address and size, or 0 bytes when it is given back. */
-void stub_set_memory_hook(void (*memory)(uint64_t, size_t)) { memory_hook = memory; }
-
 int cuDriverGetVersion(int *version) {
     *version = 12080;
     return 0;
@@ -311,6 +406,12 @@ int cuDriverGetVersion(int *version) {
 int cuDeviceGetName(char *name, int room, int device) {
     (void)device;
     snprintf(name, (size_t)room, "stub of the CUDA driver, no GPU");
+    return 0;
+}
+
+int cuDeviceTotalMem_v2(size_t *bytes, int device) {
+    (void)device;
+    *bytes = (size_t)1 << 30;
     return 0;
 }
 
@@ -348,39 +449,60 @@ int cuStreamDestroy_v2(void *stream) {
 
 int cuStreamSynchronize(void *stream) {
     BEGIN("cuStreamSynchronize", 1, "cuStreamSynchronize %p", stream)
+    result = is_captured(stream) ? 900 : 0;
     END
 }
 
-/* ---- what only benchmarks ask for ---- */
-
-static int elapsed_microseconds = 1000;
-
-/* What lies between any two events. */
-void stub_set_elapsed(int microseconds) { elapsed_microseconds = microseconds; }
-
-int cuEventElapsedTime(float *milliseconds, void *start, void *end) {
-    (void)start;
-    (void)end;
-    BEGIN("cuEventElapsedTime", 1, "cuEventElapsedTime")
-    *milliseconds = (float)elapsed_microseconds / 1000;
+int cuStreamBeginCapture_v2(void *stream, int mode) {
+    BEGIN("cuStreamBeginCapture", 1, "cuStreamBeginCapture %d", mode)
+    captured_stream = stream;
+    captured.count = 0;
     END
 }
 
-int cuEventDestroy_v2(void *event) {
-    BEGIN("cuEventDestroy", 1, "cuEventDestroy")
-    free(event);
+int cuStreamEndCapture(void *stream, graph **made) {
+    BEGIN("cuStreamEndCapture", 1, "cuStreamEndCapture")
+    if (!is_captured(stream)) {
+        result = 1;
+    } else {
+        *made = malloc(sizeof **made);
+        **made = captured;
+        captured.nodes = NULL;
+        captured.count = 0;
+        captured_stream = NULL;
+    }
     END
 }
 
-int cuMemGetInfo_v2(size_t *unused, size_t *total) {
-    BEGIN("cuMemGetInfo", 1, "cuMemGetInfo")
-    *unused = (size_t)16 << 20;
-    *total = (size_t)32 << 20;
+/* An executable graph is the graph: who destroys both destroys it once. */
+int cuGraphInstantiateWithFlags(graph **executable, graph *source, unsigned long long flags) {
+    BEGIN("cuGraphInstantiate", 1, "cuGraphInstantiate %llu", flags)
+    *executable = source;
     END
 }
 
-int cuMemcpyDtoDAsync_v2(uint64_t target, uint64_t source, size_t bytes, void *stream) {
-    BEGIN("cuMemcpyDtoDAsync", 1, "cuMemcpyDtoDAsync %zu stream %p", bytes, stream)
-    memcpy((void *)(uintptr_t)target, (const void *)(uintptr_t)source, bytes);
-    END
+int cuGraphLaunch(graph *executable, void *stream) {
+    BEGIN("cuGraphLaunch", 1, "cuGraphLaunch of %d stream %p", executable->count, stream)
+    }
+    pthread_mutex_unlock(&gate);
+    for (int i = 0; result == 0 && i < executable->count; i++) {
+        node *step = &executable->nodes[i];
+        if (step->function == NULL) {
+            set_bytes(step->target, step->value, step->count);
+        } else if (launch_hook != NULL) {
+            result = launch_hook(step->function->name, step->grid, step->threads, step->shared, step->parameters, step->bytes);
+        }
+    }
+    return result;
+}
+
+int cuGraphExecDestroy(graph *executable) {
+    (void)executable;
+    return 0;
+}
+
+int cuGraphDestroy(graph *made) {
+    free(made->nodes);
+    free(made);
+    return 0;
 }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
 using AttentionKernels.Bench.Compare;
+using AttentionKernels.Cuda;
 using AttentionKernels.OnnxRuntime;
 
 namespace AttentionKernels.Bench.Commands;
@@ -27,10 +28,12 @@ internal static class BenchTool
             + "  dotnet run -c Release --project bench -- compare --json bench/results/compare.json\n"
             + "  dotnet run -c Release --project bench -- compare --filter \"28:4x128 S=1024\" --threads 1\n"
             + "  dotnet run -c Release --project bench -- native\n"
+            + "  dotnet run -c Release --project bench -- gpu --quick\n"
             + "  dotnet run -c Release --project bench -- suites --list flat")
         {
             CompareCommand.Create(output, error),
             NativeCommand.Create(output, error),
+            GpuCommand.Create(output, error),
             SuitesCommand.Create(),
         };
         ParseResult parsed = root.Parse(arguments.Length == 0 ? ["--help"] : arguments);
@@ -40,7 +43,7 @@ internal static class BenchTool
             {
                 error.WriteLine($"bench: {message}");
             }
-            error.WriteLine("Try 'compare --help', 'native --help' or 'suites --help'.");
+            error.WriteLine("Try 'compare --help', 'native --help', 'gpu --help' or 'suites --help'.");
             return Usage;
         }
         try
@@ -52,7 +55,7 @@ internal static class BenchTool
             error.WriteLine("bench: cancelled.");
             return Cancelled;
         }
-        catch (Exception e) when (e is BenchException or OrtException or IOException or UnauthorizedAccessException or PlatformNotSupportedException)
+        catch (Exception e) when (e is BenchException or OrtException or CudaException or IOException or UnauthorizedAccessException or PlatformNotSupportedException)
         {
             error.WriteLine($"bench: {e.Message}");
             return Failure;

@@ -40,7 +40,7 @@ internal static class CompareCommand
                 CompareReport report = CompareRunner.Run(request, step => error.WriteLine($"bench: {step}"), cancellation);
                 if (parsed.GetValue(json) is string path)
                 {
-                    CompareJson.Write(report, path);
+                    ReportJson.Write(report, path);
                 }
                 CompareText.Write(output, report);
                 return 0;

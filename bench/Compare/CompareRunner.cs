@@ -149,9 +149,9 @@ internal sealed class CompareRunner
                 double median = Statistics.Median(times[s]);
                 results.Add(sides[s].Side, new SideResult(sides[s].Node.Description, median, operations / median / 1e6, bytes / median / 1e6, times[s]));
             }
-            Dictionary<string, RatioSpread> ratios = Bar.All
+            Dictionary<string, Spread> ratios = Bar.All
                 .Where(bar => results.ContainsKey(bar.Numerator) && results.ContainsKey(bar.Denominator))
-                .ToDictionary(bar => bar.Key, bar => RatioSpread.Of(results[bar.Numerator].Samples, results[bar.Denominator].Samples));
+                .ToDictionary(bar => bar.Key, bar => Spread.OfRatio(results[bar.Numerator].Samples, results[bar.Denominator].Samples));
             return new CaseResult(c.ToString(), threads, times[0].Length, results, ratios, errors);
         }
         finally

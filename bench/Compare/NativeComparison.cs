@@ -9,7 +9,7 @@ namespace AttentionKernels.Bench.Compare;
 /// <param name="Native">Median, milliseconds.</param>
 /// <param name="Ratio">Native to managed, in each round.</param>
 /// <param name="SameBits">Whether both gave the same output, bit for bit; they agree within rounding in any case.</param>
-internal sealed record NativeComparison(string Name, double Managed, double Native, RatioSpread Ratio, bool SameBits)
+internal sealed record NativeComparison(string Name, double Managed, double Native, Spread Ratio, bool SameBits)
 {
     private static readonly TimeSpan Sample = TimeSpan.FromMilliseconds(20);
 
@@ -46,6 +46,6 @@ internal sealed record NativeComparison(string Name, double Managed, double Nati
         float[] actual = output.Span<float>().ToArray();
         Agreement.Check(name, actual, expected);
         double[][] times = Interleaved.Measure([managed.Run, native.Run], [0, 0], new RoundBudget(rounds, rounds, TimeSpan.Zero, Sample), cancellation);
-        return new NativeComparison(name, Statistics.Median(times[0]), Statistics.Median(times[1]), RatioSpread.Of(times[1], times[0]), actual.AsSpan().SequenceEqual(expected));
+        return new NativeComparison(name, Statistics.Median(times[0]), Statistics.Median(times[1]), Spread.OfRatio(times[1], times[0]), actual.AsSpan().SequenceEqual(expected));
     }
 }

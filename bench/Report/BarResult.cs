@@ -18,7 +18,7 @@ internal sealed record BarResult(Bar Bar, double Mean, double Low, double High, 
     /// <summary>Sums the cases up.</summary>
     public static BarResult Of(Bar bar, IEnumerable<CaseResult> cases)
     {
-        RatioSpread[] ratios = [.. cases.Where(c => c.Ratios.ContainsKey(bar.Key)).Select(c => c.Ratios[bar.Key])];
+        Spread[] ratios = [.. cases.Where(c => c.Ratios.ContainsKey(bar.Key)).Select(c => c.Ratios[bar.Key])];
         return new BarResult(
             bar,
             Statistics.GeometricMean(ratios.Select(r => r.Median)),

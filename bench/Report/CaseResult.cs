@@ -10,5 +10,5 @@ namespace AttentionKernels.Bench.Report;
 /// <param name="Ratios">By <see cref="Bar.Key"/>: time ratios.</param>
 /// <param name="Errors">Largest difference of each pair, relative to the largest value.</param>
 internal sealed record CaseResult(
-    string Case, int Threads, int Rounds, IReadOnlyDictionary<Side, SideResult> Sides, IReadOnlyDictionary<string, RatioSpread> Ratios,
+    string Case, int Threads, int Rounds, IReadOnlyDictionary<Side, SideResult> Sides, IReadOnlyDictionary<string, Spread> Ratios,
     IReadOnlyDictionary<string, double> Errors);

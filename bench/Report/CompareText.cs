@@ -84,7 +84,7 @@ internal static class CompareText
         bar.Cases == 0 ? "not measured" : !bar.Met ? "NOT MET" : bar.Mean <= bar.Bar.Aim ? "met, aim too" : "met";
 
     private static string Spread(CaseResult result, string key) =>
-        result.Ratios.TryGetValue(key, out RatioSpread ratio)
+        result.Ratios.TryGetValue(key, out Spread ratio)
             ? string.Create(CultureInfo.InvariantCulture, $"{ratio.Median:0.00} [{ratio.Low:0.00}-{ratio.High:0.00}]")
             : "-";
 

@@ -50,6 +50,9 @@ internal sealed unsafe class CudaContext
     /// <summary>Multiprocessors of the device.</summary>
     public int Multiprocessors { get; }
 
+    /// <summary>Told of each operation right after it was put into a stream: a kernel's stem, "upload" or "clear", and the stream. Null: nobody. For measuring; not while others use the context.</summary>
+    public Action<string, nint>? Enqueued { get; set; }
+
     /// <summary>The context of a device of this process's driver, with the kernels of this assembly.</summary>
     /// <param name="ordinal">Number of the device among the visible ones.</param>
     /// <exception cref="CudaException">There is no driver, no such device, or one that is too old.</exception>

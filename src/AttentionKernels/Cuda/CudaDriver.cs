@@ -51,6 +51,7 @@ internal sealed unsafe class CudaDriver
     {
         string usual = OperatingSystem.IsWindows() ? "nvcuda.dll" : "libcuda.so.1";
         string file = string.IsNullOrEmpty(path) ? usual : path;
+        File = file;
         if (!NativeLibrary.TryLoad(file, out nint library))
         {
             throw new CudaException(
@@ -112,6 +113,9 @@ internal sealed unsafe class CudaDriver
             }
         }
     }
+
+    /// <summary>The driver's library.</summary>
+    public string File { get; }
 
     /// <summary>The newest CUDA that the driver knows, 1000 * major + 10 * minor.</summary>
     public int Version()
@@ -290,7 +294,8 @@ internal sealed unsafe class CudaDriver
     /// <summary>Waits until the device has come to where an event was put last.</summary>
     public void Wait(Event* recorded) => Check(_eventSynchronize(recorded), "cuEventSynchronize");
 
-    private void Check(int result, string call)
+    /// <summary>Refuses what a function of the driver returned if it is an error.</summary>
+    public void Check(int result, string call)
     {
         if (result != Success)
         {

@@ -31,6 +31,7 @@ internal unsafe ref struct CudaQueue
         void** addresses = stackalloc void*[KernelParameters.Most];
         KernelArguments.Address(ref arguments, kernel, addresses);
         _context.Driver.Launch(_context.FunctionOf(kernel), grid, kernel.Threads, kernel.DynamicSharedBytes, _stream, addresses);
+        _context.Enqueued?.Invoke(kernel.Kernel, (nint)_stream);
     }
 
     /// <summary>Host memory to prepare an upload in, 64-byte aligned, not cleared, valid until <see cref="Upload"/>. Once in a call.</summary>
@@ -55,6 +56,7 @@ internal unsafe ref struct CudaQueue
         }
         _context.Driver.Upload((long)target, source, bytes, _stream);
         _context.Driver.Record(_staged.Done, _stream);
+        _context.Enqueued?.Invoke("upload", (nint)_stream);
     }
 
     /// <summary>Copies device memory to the host; the result is read after the run.</summary>
@@ -75,7 +77,11 @@ internal unsafe ref struct CudaQueue
     }
 
     /// <summary>Clears device memory.</summary>
-    public readonly void Clear(void* target, nuint bytes) => _context.Driver.Clear((long)target, bytes, _stream);
+    public readonly void Clear(void* target, nuint bytes)
+    {
+        _context.Driver.Clear((long)target, bytes, _stream);
+        _context.Enqueued?.Invoke("clear", (nint)_stream);
+    }
 
     /// <summary>Ends the call; what was put into the stream goes on.</summary>
     public void Dispose()

@@ -28,8 +28,8 @@ public sealed class StatisticsTests
     [Fact]
     public void A_Slow_Round_Does_Not_Change_The_Ratio()
     {
-        RatioSpread spread = RatioSpread.Of([1, 3, 1.1], [2, 6, 2.2]);
-        Assert.Equal(new RatioSpread(0.5, 0.5, 0.5), spread);
+        Spread spread = Spread.OfRatio([1, 3, 1.1], [2, 6, 2.2]);
+        Assert.Equal(new Spread(0.5, 0.5, 0.5), spread);
     }
 
     [Fact]
@@ -37,8 +37,8 @@ public sealed class StatisticsTests
     {
         CaseResult[] cases =
         [
-            Case("a", Bar.All.ToDictionary(bar => bar.Key, _ => new RatioSpread(0.5, 0.4, 0.6))),
-            Case("b", new() { ["plain"] = new RatioSpread(2, 2, 2), ["decode"] = new RatioSpread(1.125, 1, 1.25) }),
+            Case("a", Bar.All.ToDictionary(bar => bar.Key, _ => new Spread(0.5, 0.4, 0.6))),
+            Case("b", new() { ["plain"] = new Spread(2, 2, 2), ["decode"] = new Spread(1.125, 1, 1.25) }),
         ];
         CompareReport report = new(true, false, MachineDescription.Read(), [.. Bar.All.Select(bar => BarResult.Of(bar, cases))], cases, [], [], []);
         StringWriter text = new();
@@ -49,7 +49,7 @@ public sealed class StatisticsTests
         Assert.False(report.Bars[0].Met);
         Assert.True(report.Bars[1].Met);
 
-        static CaseResult Case(string name, Dictionary<string, RatioSpread> ratios) => new(name, 1, 3, new Dictionary<Side, SideResult>(), ratios, new Dictionary<string, double>());
+        static CaseResult Case(string name, Dictionary<string, Spread> ratios) => new(name, 1, 3, new Dictionary<Side, SideResult>(), ratios, new Dictionary<string, double>());
     }
 
     /// <summary>Sides run in every round, and as often as a sample needs.</summary>

@@ -4,8 +4,8 @@ using System.Text.Json.Serialization;
 
 namespace AttentionKernels.Bench.Report;
 
-/// <summary>A comparison as JSON: every number of the text and every sample.</summary>
-internal static class CompareJson
+/// <summary>Reports as JSON: every number of the text and every sample.</summary>
+internal static class ReportJson
 {
     private static readonly JsonSerializerOptions Options = new()
     {
@@ -20,5 +20,5 @@ internal static class CompareJson
     /// <summary>Writes a report to a file, over what is there.</summary>
     /// <exception cref="IOException">The file cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">The file must not be written.</exception>
-    public static void Write(CompareReport report, string path) => File.WriteAllText(path, JsonSerializer.Serialize(report, Options) + "\n");
+    public static void Write<T>(T report, string path) => File.WriteAllText(path, JsonSerializer.Serialize(report, Options) + "\n");
 }

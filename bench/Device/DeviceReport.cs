@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Nodes;
 using AttentionKernels.Bench.Report;
 
 namespace AttentionKernels.Bench.Device;
@@ -22,6 +23,9 @@ internal sealed record DeviceReport(
 
     /// <summary>Writes the report as JSON to a file, over what is there: every number of the text and every sample.</summary>
     public void WriteJson(string path) => ReportJson.Write(this, path);
+
+    /// <summary>The same as a part of another JSON.</summary>
+    public JsonNode ToJson() => ReportJson.ToNode(this);
 
     /// <summary>Writes the report as a table.</summary>
     public void WriteText(TextWriter output) => DeviceText.Write(output, this);

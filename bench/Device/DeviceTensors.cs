@@ -116,7 +116,7 @@ internal sealed unsafe class DeviceTensors : IDisposable
                 PresentKey = problem.Key.Data,
                 PresentValue = problem.Value.Data,
                 PresentLength = _case.Keys,
-                RotatedQuery = _rotatedQuery!.Data,
+                MovedQuery = _rotatedQuery!.Data,
                 CosCache = _angles!.Data,
                 SinCache = (byte*)_angles.Data + ((long)_cos!.Length * _case.Type.Size()),
                 RotaryPairs = _case.Shape.HeadSize / 2,

@@ -1,5 +1,6 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 
 namespace AttentionKernels.Bench.Report;
@@ -21,4 +22,7 @@ internal static class ReportJson
     /// <exception cref="IOException">The file cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">The file must not be written.</exception>
     public static void Write<T>(T report, string path) => File.WriteAllText(path, JsonSerializer.Serialize(report, Options) + "\n");
+
+    /// <summary>A report as a part of another one.</summary>
+    public static JsonNode ToNode<T>(T report) => JsonSerializer.SerializeToNode(report, Options)!;
 }

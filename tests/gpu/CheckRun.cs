@@ -24,7 +24,7 @@ internal static class CheckRun
         string sanitizerStatus = !settings.Sanitizer ? "left out (--no-sanitizer)" : sanitizer == null ? "compute-sanitizer is neither in PATH nor in /usr/local/cuda/bin" : sanitizer;
         SanitizerResult[] tools = settings.Sanitizer && sanitizer != null ? await SanitizerResult.RunAsync(settings, sanitizer, progress, cancellation) : [];
 
-        BenchmarkResult benchmark = BenchmarkResult.NotRun(settings.Bench ? "this build has no benchmark of a device" : "left out (--no-bench)");
+        BenchmarkResult benchmark = settings.Bench ? await BenchmarkResult.RunAsync(settings, progress, cancellation) : BenchmarkResult.NotRun("left out (--no-bench)");
 
         const string OnnxRuntime = "this program starts no session on ONNX Runtime's CUDA provider";
         CheckReport report = new(time, build, device, correctness, sanitizerStatus, tools, OnnxRuntime, benchmark);

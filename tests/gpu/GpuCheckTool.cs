@@ -20,13 +20,14 @@ internal static class GpuCheckTool
     public static async Task<int> InvokeAsync(string[] arguments, TextWriter output, TextWriter error, string[]? tests = null, CancellationToken cancellation = default)
     {
         Option<string> json = new("--json") { Description = "Where every result goes.", HelpName = "FILE", DefaultValueFactory = _ => "gpu-check.json" };
-        Option<bool> quick = new("--quick") { Description = "Fewer random cases, and of compute-sanitizer memcheck alone." };
+        Option<bool> quick = new("--quick") { Description = "Fewer random cases, of compute-sanitizer memcheck alone, and a few cases of the benchmark." };
         Option<int> device = new("--device") { Description = "Number of the CUDA device among the visible ones.", HelpName = "N" };
         Option<bool> noSanitizer = new("--no-sanitizer") { Description = "Leave compute-sanitizer out." };
         Option<bool> noBench = new("--no-bench") { Description = "Leave the benchmark out." };
         Option<string?> python = new("--python") { Description = "A Python with torch, for the benchmark's rivals; else the first one in PATH.", HelpName = "PATH" };
         Option<ulong?> seed = new("--seed") { Description = "Random cases other than the fixed ones.", HelpName = "N" };
         Option<string?> only = new("--only") { Description = "Only tests whose name contains this.", HelpName = "NAME" };
+        Option<string?> cases = new("--cases") { Description = "Only cases of the benchmark whose name contains this, as \"S=8192 full\", or one of several: \"decode,append\".", HelpName = "TEXT" };
         device.Validators.Add(result =>
         {
             if (result.GetValue(device) < 0)
@@ -39,7 +40,7 @@ internal static class GpuCheckTool
             + "Writes one JSON and prints a table.\n\n"
             + "Exit code: 0 everything that could run passed, 1 something failed, 2 wrong command line, 3 no CUDA driver or no device of compute capability 8.0, 130 cancelled.")
         {
-            json, quick, device, noSanitizer, noBench, python, seed, only,
+            json, quick, device, noSanitizer, noBench, python, seed, only, cases,
         };
         ParseResult parsed = root.Parse(arguments);
         if (parsed.Action is ParseErrorAction)
@@ -55,7 +56,7 @@ internal static class GpuCheckTool
         {
             CheckSettings settings = new(
                 values.GetValue(json)!, values.GetValue(quick), values.GetValue(device), !values.GetValue(noSanitizer), !values.GetValue(noBench), values.GetValue(python), values.GetValue(seed),
-                values.GetValue(only), tests ?? [TestProgram]);
+                values.GetValue(only), values.GetValue(cases), tests ?? [TestProgram]);
             return CheckRun.RunAsync(settings, output, line => error.WriteLine($"gpu-check: {line}"), token);
         });
         try

@@ -71,7 +71,7 @@ public sealed unsafe class AppendKeyValueKernelTests
         float[] Values(int count) => [.. Enumerable.Range(0, count).Select(_ => Tolerance.Rounded(type, (random.NextSingle() * 4) - 2))];
         float[] query = Values(Rows * Heads * Size), key = Values(Rows * KvHeads * Size), value = Values(Rows * KvHeads * Size), sinks = Values(Heads);
         float[] queryBias = Values(Heads * Size), keyBias = Values(KvHeads * Size), valueBias = Values(KvHeads * Size);
-        using EmulatedKernels run = new();
+        using TestKernels run = new();
         long Output(string what, int heads) => run.Output<byte>(what, Rows * heads * Size * type.Size());
         long Input(string what, float[] values) => run.Input(what, Bytes(type, values));
         long moved = Output("moved query", Heads), presentKey = Output("present key", KvHeads), presentValue = Output("present value", KvHeads), wide = run.Output<float>("wide sink", Heads);
@@ -82,7 +82,7 @@ public sealed unsafe class AppendKeyValueKernelTests
             ("queryBias", Input("query bias", queryBias)), ("keyBias", Input("key bias", keyBias)), ("valueBias", Input("value bias", valueBias)),
             ("narrowSink", Input("narrow sink", sinks)), ("wideSink", wide), ("heads", Heads), ("kvHeads", KvHeads), ("queryLength", Rows), ("keyLength", Rows), ("newKeys", Rows),
             ("presentLength", Rows), ("headSize", Size), ("valueHeadSize", Size), ("positions", 1));
-        Assert.Equal(sinks, EmulatedKernels.Read<float>(wide, Heads));
+        Assert.Equal(sinks, TestKernels.Read<float>(wide, Heads));
         Same("query", moved, Heads, query, queryBias);
         Same("key", presentKey, KvHeads, key, keyBias);
         Same("value", presentValue, KvHeads, value, valueBias);

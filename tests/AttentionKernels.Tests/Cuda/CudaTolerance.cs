@@ -3,7 +3,7 @@ using AttentionKernels.Tests.Support;
 namespace AttentionKernels.Tests.Cuda;
 
 /// <summary>When a result of a GPU's arithmetic is right.</summary>
-internal static class CudaTolerance
+internal static unsafe class CudaTolerance
 {
     /// <summary>
     /// By the tolerance rule, and for what a GPU rounds beside: probabilities to 16 bits before they meet the values, which moves a mean of values by half a unit in the last place at most; and

@@ -3,6 +3,7 @@ using AttentionKernels.Tests.Support;
 namespace AttentionKernels.Tests.Cuda;
 
 /// <summary>Masks as biases: each element is one sum, rounded once.</summary>
+[Trait(TestDevice.Trait, TestDevice.Yes)]
 public sealed unsafe class MaskBiasKernelTests
 {
     private const int Batch = 2, Heads = 3, Rows = 2, Keys = 1100; // more keys than a block has
@@ -17,7 +18,7 @@ public sealed unsafe class MaskBiasKernelTests
         int[] mask = [.. Enumerable.Range(0, Batch * Rows * Keys).Select(_ => random.Next(-1, 3))];
         // One matrix for all heads.
         float[] bias = [.. Enumerable.Range(0, Batch * Rows * Keys).Select(_ => Tolerance.Rounded(type, (random.NextSingle() * 8) - 4))];
-        using EmulatedKernels run = new();
+        using TestKernels run = new();
         long given = run.Input("bias", Bytes(type, bias)), sum = run.Output<byte>("sum", Batch * Heads * Rows * Keys * type.Size());
         run.Run(
             $"MaskBias_{Name(type)}", (Batch * Heads * Rows, 2, 1),
@@ -39,7 +40,7 @@ public sealed unsafe class MaskBiasKernelTests
     {
         Random random = new(8);
         bool[] mask = [.. Enumerable.Range(0, Rows * Keys).Select(_ => random.Next(2) == 0)];
-        using EmulatedKernels run = new();
+        using TestKernels run = new();
         long sum = run.Output<byte>("sum", Rows * Keys * type.Size());
         run.Run(
             $"MaskBias_{Name(type)}", (Rows, 2, 1),

@@ -1,6 +1,7 @@
 namespace AttentionKernels.Tests.Cuda;
 
 /// <summary>Scores by speaker alone: sums over more entries than a block has threads, speakers without any.</summary>
+[Trait(TestDevice.Trait, TestDevice.Yes)]
 public sealed class SpeakerScoresKernelTests
 {
     private const int Heads = 2, Batch = 2, Speakers = 3, Spoken = 200;
@@ -15,13 +16,13 @@ public sealed class SpeakerScoresKernelTests
         int[] counts = [150, 0, 3, 1, 129, 40], start = [.. Enumerable.Range(0, counts.Length + 1).Select(n => counts.Take(n).Sum())];
         int[] rows = [.. Enumerable.Range(0, start[^1]).Select(_ => random.Next(Spoken))];
         float[] pairs = [7000, 0, 9, 5, 1000, 123], sinks = [1f, -3f];
-        using EmulatedKernels kernels = new();
+        using TestKernels kernels = new();
         long scores = kernels.Output<float>("speaker scores", Batch * Heads * Speakers);
         kernels.Run(
             "SpeakerScores", (Heads, Batch, Speakers),
             ("stats", kernels.Input("stats", partials.SelectMany(p => p.Stats).ToArray())), ("speakerStart", kernels.Input("speaker start", start)), ("speakerRows", kernels.Input("speaker rows", rows)),
             ("speakerPairs", kernels.Input("speaker pairs", pairs)), ("headSink", hasSink ? kernels.Input("head sink", sinks) : 0), ("speakerScores", scores), ("spoken", Spoken));
-        float[] actual = EmulatedKernels.Read<float>(scores, Batch * Heads * Speakers);
+        float[] actual = TestKernels.Read<float>(scores, Batch * Heads * Speakers);
         for (int n = 0; n < actual.Length; n++)
         {
             int speaker = n % Speakers, h = n / Speakers % Heads, group = (n / Speakers / Heads * Speakers) + speaker;

@@ -38,7 +38,7 @@ public sealed class GpuCheckToolTests : IDisposable
     {
         (int code, string output, _) = await Invoke(["--help"], []);
         Assert.Equal(0, code);
-        Assert.All(["--json", "--quick", "--device", "--no-sanitizer", "--no-bench", "--python", "--seed", "--only", "Exit code: 0"], text => Assert.Contains(text, output, StringComparison.Ordinal));
+        Assert.All(["--json", "--quick", "--device", "--no-sanitizer", "--no-bench", "--python", "--seed", "--only", "--cases", "Exit code: 0"], text => Assert.Contains(text, output, StringComparison.Ordinal));
     }
 
     [Theory]
@@ -78,7 +78,7 @@ public sealed class GpuCheckToolTests : IDisposable
     public async Task Laws_Run_On_The_Device_Of_The_Driver_And_Under_A_Sanitizer()
     {
         Sanitizer("========= ERROR SUMMARY: 0 errors", 0);
-        (int code, string output, string error) = await Invoke(["--json", Json, "--quick", "--only", "KernelTests.Lengths_"], ThisProgram);
+        (int code, string output, string error) = await Invoke(["--json", Json, "--quick", "--no-bench", "--only", "KernelTests.Lengths_"], ThisProgram);
         Assert.True(code == 0, output + error);
         Assert.Contains("Stub GPU 0, compute capability 8.0, 108 multiprocessors, 80 GiB", output, StringComparison.Ordinal);
         Assert.Contains("correctness        passed   11 passed, 0 failed", output, StringComparison.Ordinal);
@@ -99,7 +99,7 @@ public sealed class GpuCheckToolTests : IDisposable
     public async Task The_Laws_For_A_Sanitizer_Launch_Every_Kernel()
     {
         string launches = Path.Combine(_folder.FullName, "launches");
-        CheckSettings settings = new(Json, true, 0, true, false, null, null, null, ThisProgram);
+        CheckSettings settings = new(Json, true, 0, true, false, null, null, null, null, ThisProgram);
         (TestResults? results, ChildRun run) = await TestRun.RunAsync(
             settings, [], SanitizerResult.Filters(settings), [("STUB_LAUNCHES", launches)], TimeSpan.FromMinutes(10), "laws", _ => { }, TestContext.Current.CancellationToken);
         Assert.True(results is { IsGood: true }, string.Join('\n', results?.Failures.Select(failure => failure.Test + failure.Message) ?? run.Lines));
@@ -126,6 +126,20 @@ public sealed class GpuCheckToolTests : IDisposable
         Assert.EndsWith("ATTNK_CASE=\"B=1\"", failure.GetProperty("message").GetString(), StringComparison.Ordinal);
     }
 
+    /// <summary>The benchmark comes after the laws, and what it cannot do fails the check.</summary>
+    [Fact]
+    public async Task A_Benchmark_Without_A_Case_Fails_The_Check()
+    {
+        string[] tests = Program("passed", "<assemblies><assembly passed=\"3\" failed=\"0\" skipped=\"0\" not-run=\"0\" time=\"1\"/></assemblies>", 0);
+        (int code, string output, _) = await Invoke(["--json", Json, "--no-sanitizer", "--cases", "S=7 sideways"], tests);
+        Assert.Equal(1, code);
+        Assert.Contains("correctness        passed   3 passed, 0 failed", output, StringComparison.Ordinal);
+        Assert.Contains("benchmark          FAILED   no case contains 'S=7 sideways'; the cases are: ", output, StringComparison.Ordinal);
+        JsonElement benchmark = JsonDocument.Parse(File.ReadAllText(Json)).RootElement.GetProperty("benchmark");
+        Assert.True(benchmark.GetProperty("ran").GetBoolean());
+        Assert.Equal(JsonValueKind.Null, benchmark.GetProperty("results").ValueKind);
+    }
+
     [Theory]
     [InlineData("<assemblies><assembly passed=\"0\" failed=\"0\" skipped=\"0\" not-run=\"0\" time=\"0\"/></assemblies>", 0, "no test ran")]
     [InlineData("<assemblies><assembly passed=\"2\" failed=\"0\" skipped=\"1\" not-run=\"0\" time=\"0\"/></assemblies>", 0, "2 passed, 0 failed, 1 did not run")]
@@ -133,7 +147,7 @@ public sealed class GpuCheckToolTests : IDisposable
     [InlineData("", 134, "the tests did not get to their end: exit code 134; something broke")]
     public async Task Only_Tests_That_Ran_To_Their_End_Pass(string results, int exit, string status)
     {
-        (int code, string output, _) = await Invoke(["--json", Json, "--no-sanitizer"], Program("tests", results, exit));
+        (int code, string output, _) = await Invoke(["--json", Json, "--no-sanitizer", "--no-bench"], Program("tests", results, exit));
         Assert.Equal(1, code);
         Assert.Contains($"correctness        FAILED   {status}", output, StringComparison.Ordinal);
     }
@@ -143,7 +157,7 @@ public sealed class GpuCheckToolTests : IDisposable
     {
         Sanitizer("========= Invalid __global__ read of size 4 bytes\n========= ERROR SUMMARY: 2 errors", 0);
         string[] tests = Program("passed", "<assemblies><assembly passed=\"2\" failed=\"0\" skipped=\"0\" not-run=\"0\" time=\"0\"/></assemblies>", 0);
-        (int code, string output, _) = await Invoke(["--json", Json, "--quick"], tests);
+        (int code, string output, _) = await Invoke(["--json", Json, "--quick", "--no-bench"], tests);
         Assert.Equal(1, code);
         Assert.Contains("correctness        passed   2 passed", output, StringComparison.Ordinal);
         Assert.Contains("memcheck           FAILED   2 errors in 2 tests", output, StringComparison.Ordinal);

@@ -2,6 +2,7 @@ using System.Text.Json;
 using AttentionKernels.Cuda;
 using AttentionKernels.GpuCheck;
 using AttentionKernels.Tests.Cuda;
+using AttentionKernels.Tests.Native;
 
 namespace AttentionKernels.Tests.GpuCheck;
 
@@ -216,7 +217,7 @@ public sealed class GpuCheckToolTests : IDisposable
     {
         string script = Path.Combine(_folder.FullName, "compute-sanitizer");
         File.WriteAllText(script, $"#!/bin/sh\nshift 4\n\"$@\"\nprintf '%s\\n' '{says}'\nexit {code}\n");
-        File.SetUnixFileMode(script, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        ChildProcess.Run("chmod", "+x", script).Succeeded();
         Environment.SetEnvironmentVariable("PATH", $"{_folder.FullName}{Path.PathSeparator}{_path}");
     }
 

@@ -5,7 +5,7 @@ using ILGPU;
 namespace AttentionKernels.Kernels;
 
 /// <summary>
-/// Attention of 64 query rows of one head with everything that <see cref="PrefillPlainKernel"/> lacks: rows of U, whose aligned keys are kept apart, soft-cap, dense bias, any scale.
+/// Attention of 64 query rows of one head with what <see cref="PrefillPlainKernel"/> and <see cref="PrefillClassesKernel"/> lack: soft-cap, dense bias, any scale. Rows of U may be among them.
 /// </summary>
 /// <remarks>
 /// Grid = (entries of blocks, or B * rowBlocks without a list; H).
@@ -24,8 +24,9 @@ namespace AttentionKernels.Kernels;
 /// </code>
 /// Values that a row does not see count 0 times: within the key length they must be finite.
 ///
-/// As <see cref="PrefillPlainKernel"/>, but a warp has one row fragment, and in the registers of the second one's output are the outputs of aligned keys. On a tile where no row of the
-/// warp has an aligned key, nothing happens to them. On others the tile is taken twice, and the logit of a key is -inf where it is not in the class.
+/// One sweep: a warp has one row fragment, and in the registers of a second one's output are the outputs of aligned keys. On a tile where no row of the warp has an aligned key, nothing
+/// happens to them. On others the tile is taken twice, and the logit of a key is -inf where it is not in the class. Shared memory is the limit, at 40 % of the peak; but soft-cap and bias cost
+/// more than that already, and two row fragments with their addresses do not fit in 255 registers.
 /// </remarks>
 internal static class PrefillOptionsKernel
 {

@@ -17,8 +17,14 @@ namespace AttentionKernels.Kernels;
 /// Values that a row does not see count 0 times: within the key length they must be finite.
 ///
 /// Tiles of 32 keys in two buffers: the next tile comes while one is multiplied, one barrier for each. With 70 KB at D = 128 two blocks fit on a multiprocessor of
-/// compute capability 8.0 and 9.0. A warp has two row fragments, so that each ldmatrix of keys or values serves four products; with one it would serve two, and shared
-/// memory would be the limit. At D = 128 the output takes 128 registers; logits of 64 keys would take 64 more, and what remains of 255 is not enough.
+/// compute capability 8.0 and 9.0, and registers allow no more. A warp has two row fragments, so that each ldmatrix of keys or values serves four products; with one it would serve two, and
+/// shared memory would be the limit. At D = 128 the output takes 128 registers; logits of 64 keys would take 64 more, and what remains of 255 is not enough.
+/// <code>
+/// v1 output rescaled by the running maximum in each tile     587 instructions for a tile of D = 128 on sm_90
+/// v2 only when a level is exceeded (<see cref="LazyRows"/>)          446; D = 64: 318 instead of 417
+///    query in registers up to D = 96                         16 ldmatrix for 64 products at D = 64, not 24
+/// -- three blocks at D = 64, in 168 registers                4 to 60 bytes of spills, whether 4 or 3 of the query's 4 steps stay in registers
+/// </code>
 /// </remarks>
 internal static class PrefillPlainKernel
 {
@@ -51,6 +57,7 @@ internal static class PrefillPlainKernel
         Visibility v = Visibility.Of(block.Batch, keyLengths, queryOffsets, queryLength, keyLength, causal, window);
         int first = Visibility.First(v, v.Offset + block.FirstRow) & -32;
         int end = Visibility.End(v, v.Offset + Math.Min(block.FirstRow + Rows, queryLength) - 1);
+        v.Keys = end; // what no row of the block sees need not be copied
 
         query += ((block.Batch * queryBatchStride) + (Grid.IdxY * queryHeadStride)) * 2;
         HeadTile<H>.CopyQuery(shared, query, queryTokenStride, block.FirstRow, queryLength);

@@ -1,3 +1,4 @@
+using AttentionKernels.Tests.PtxEmulator;
 using AttentionKernels.Tests.Support;
 
 namespace AttentionKernels.Tests.Cuda;
@@ -57,7 +58,16 @@ public sealed unsafe class AppendKeyValueKernelTests
             Shared = true,
         });
 
-    private static void Check(Setup s)
+    /// <summary>Two elements, 8 new rows of 3 query heads and 2 key heads behind 56 old ones.</summary>
+    [Theory]
+    [InlineData(ElementType.Float16, "")]
+    [InlineData(ElementType.BFloat16, "")]
+    [InlineData(ElementType.Float32, "")]
+    public void Its_Cost_Is_Known(ElementType type, string expected) => Assert.Equal(
+        expected,
+        KernelCountsTests.Text(Check(new Setup(type, 64, 64, 32, false) { NewKeys = 8, PastLength = 64, KeyLength = 64, PresentLength = 64, Valid = [64, 60], Shared = true })));
+
+    private static PtxCounts Check(Setup s)
     {
         using EmulatedKernels run = new();
         Random random = new(s.Size + s.Pairs);
@@ -111,6 +121,7 @@ public sealed unsafe class AppendKeyValueKernelTests
                 }
             }
         }
+        return run.Counts;
 
         static double[] Plain(float[] values, int row, int size) => [.. values.Skip(row * size).Take(size).Select(x => (double)x)];
 

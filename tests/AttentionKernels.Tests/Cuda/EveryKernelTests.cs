@@ -21,13 +21,17 @@ public sealed unsafe class EveryKernelTests(StubDriver stub)
         {
             "PrefillPlain" => spec,
             "PrefillSimt" when kernel.Variant == "plain" => spec,
-            "PrefillClasses" or "PrefillSimt" or "ScoresOnly" or "HeadScores" or "SocialBias" => spec with { Roles = RoleMode.Self },
-            "PrefillOptions" => spec with { Roles = RoleMode.Self, Softcap = 5, Bias = true },
+            "PrefillClasses" or "PrefillSimt" or "ScoresOnly" or "HeadScores" or "SocialBias" => spec with { Roles = RoleMode.Cross },
+            "PrefillOptions" => spec with { Roles = RoleMode.Cross, Softcap = 5, Bias = true },
             "Decode" or "DecodeCombine" => spec with { S = 2 },
             "AppendKeyValue" => spec with { S = 70 },
             _ => throw new NotSupportedException($"say which call runs {kernel.Kernel}"),
         };
         using AttentionCase c = new(spec, nameof(Every_Kernel_Of_The_Manifest_Runs_And_Meets_The_Reference), scoresOnly: kernel.Kernel == "ScoresOnly");
+        if (spec.Roles == RoleMode.Cross)
+        {
+            PrefillClassesKernelTests.SetRoles(c, "far apart");
+        }
         using EmulatedDevice device = new(stub);
         c.ClearResults();
         if (kernel.Kernel == "AppendKeyValue")

@@ -7,11 +7,9 @@ public sealed unsafe class PrefillClassesKernelTests
 {
     private const int Speaker = 1, Other = 2;
 
-    private const byte Visual = 1;
-
-    /// <summary>Name, rows of U, keys of the speaker; all other keys are boxed for somebody else or text.</summary>
+    /// <summary>Which rows are in U, and which keys are boxed for their speaker or for another one.</summary>
     public static TheoryData<string> Patterns { get; } =
-        ["far apart", "none", "all keys", "one warp of four", "one row", "single keys", "inside a tile", "rows differ", "last block alone", "everything boxed for another"];
+        ["far apart", "none", "all keys", "one warp of four", "one row", "single keys", "inside a tile", "rows differ", "last block alone", "everything boxed for another", "one warp for another"];
 
     [Theory]
     [MemberData(nameof(Patterns))]
@@ -124,28 +122,34 @@ public sealed unsafe class PrefillClassesKernelTests
         c.Check(c.Output(), c.HeadScores(), c.Alignment());
     }
 
-    /// <summary>A case whose roles are a pattern's.</summary>
-    internal static AttentionCase Make(CaseSpec spec, string pattern)
+    /// <summary>Gives a case, whose queries have roles of their own, a pattern's.</summary>
+    internal static void SetRoles(AttentionCase c, string pattern)
     {
-        AttentionCase c = new(spec, pattern);
+        CaseSpec spec = c.Spec;
         for (int i = 0; i < spec.B * spec.S; i++)
         {
-            c.Bias.Queries.Modality[i] = 0;
+            c.Bias.Queries.Modality[i] = (byte)Modality.Text;
             c.Bias.Queries.Speakers[i] = IsSpoken(pattern, i % spec.S) ? Speaker << (pattern == "rows differ" ? i % 5 : 0) : 0;
             (c.Bias.Queries.Frames[2 * i], c.Bias.Queries.Frames[(2 * i) + 1]) = (0, 1);
         }
         for (int j = 0; j < spec.B * spec.T; j++)
         {
-            c.Bias.Keys.Modality[j] = j % 7 == 3 && pattern != "all keys" ? (byte)0 : Visual;
+            c.Bias.Keys.Modality[j] = (byte)(j % 7 == 3 && pattern != "all keys" ? Modality.Text : Modality.Visual);
             c.Bias.Keys.Speakers[j] = SpeakersOf(pattern, j % spec.T, spec.T);
             (c.Bias.Keys.Frames[2 * j], c.Bias.Keys.Frames[(2 * j) + 1]) = (0, 1);
         }
+    }
+
+    private static AttentionCase Make(CaseSpec spec, string pattern)
+    {
+        AttentionCase c = new(spec, pattern);
+        SetRoles(c, pattern);
         return c;
     }
 
     private static bool IsSpoken(string pattern, int row) => pattern switch
     {
-        "one warp of four" => row is >= 32 and < 64,
+        "one warp of four" or "one warp for another" => row is >= 32 and < 64,
         "one row" => row == 77,
         "last block alone" => row >= 128,
         "all keys" => true,
@@ -156,7 +160,7 @@ public sealed unsafe class PrefillClassesKernelTests
     {
         "far apart" => key < 20 || key >= keys - 20 ? Speaker : Other,
         "none" => 0,
-        "everything boxed for another" => Other,
+        "everything boxed for another" or "one warp for another" => Other,
         "all keys" => Speaker,
         "single keys" => key % 97 == 5 ? Speaker : key % 2 == 0 ? Other : 0,
         "inside a tile" => key is >= 40 and < 44 ? Speaker : 0,

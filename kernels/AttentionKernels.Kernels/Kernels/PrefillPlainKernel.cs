@@ -21,7 +21,7 @@ namespace AttentionKernels.Kernels;
 /// shared memory would be the limit. At D = 128 the output takes 128 registers; logits of 64 keys would take 64 more, and what remains of 255 is not enough.
 /// <code>
 /// v1 output rescaled by the running maximum in each tile     587 instructions for a tile of D = 128 on sm_90
-/// v2 only when a level is exceeded (<see cref="LazyRows"/>)          446; D = 64: 318 instead of 417
+/// v2 only when a level is exceeded (<see cref="LazyRows"/>)          446; D = 64: 319 instead of 417
 ///    query in registers up to D = 96                         16 ldmatrix for 64 products at D = 64, not 24
 /// -- three blocks at D = 64, in 168 registers                4 to 60 bytes of spills, whether 4 or 3 of the query's 4 steps stay in registers
 /// </code>

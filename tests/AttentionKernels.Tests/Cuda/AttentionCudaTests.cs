@@ -299,7 +299,7 @@ public sealed unsafe class AttentionCudaTests(StubDriver stub)
     /// By the tolerance rule, and for what a GPU rounds beside: probabilities to 16 bits before they meet the values, which moves a mean of values by half a unit in the last place at most; and
     /// logits twice more, when they are multiplied by log2(e) for its exponential and when a bias of their own size is added.
     /// </summary>
-    private static void Check(AttentionCase c)
+    internal static void Check(AttentionCase c)
     {
         double unit = c.Spec.Type switch { ElementType.Float32 => 0, ElementType.Float16 => Math.ScaleB(1, -11), _ => Math.ScaleB(1, -8) };
         double logits = LargestLogit(c) * (1 + Math.Abs(c.Spec.Alpha)) * Math.ScaleB(1, -22), values = c.Problem.Value.IsEmpty ? 0 : Largest(c.Read(c.Problem.Value, c.Spec.Kv, c.Spec.T, c.Spec.Dv));

@@ -46,7 +46,7 @@ public sealed unsafe class PrefillClassesKernelTests
         c.Problem.KeyLengths[0] = length;
         c.Problem.QueryOffsets[0] = length - 40;
         PrefillLaunch.Run(c);
-        c.Check(c.Output(), c.HeadScores(), c.Alignment());
+        AttentionCudaTests.Check(c);
     }
 
     /// <summary>More than 1024 tiles share notes: here 8 tiles a bit.</summary>
@@ -57,7 +57,7 @@ public sealed unsafe class PrefillClassesKernelTests
         CaseSpec spec = new() { Type = ElementType.Float16, D = 64, Dv = 64, S = 130, T = 600, Roles = RoleMode.Cross, Lambda = -1, Seed = 8 };
         using AttentionCase c = Make(spec, pattern);
         PrefillLaunch.Run(c, tiles: 4096);
-        c.Check(c.Output(), c.HeadScores(), c.Alignment());
+        AttentionCudaTests.Check(c);
     }
 
     [Theory]
@@ -119,7 +119,7 @@ public sealed unsafe class PrefillClassesKernelTests
     {
         using AttentionCase c = Make(spec, pattern);
         PrefillLaunch.Run(c);
-        c.Check(c.Output(), c.HeadScores(), c.Alignment());
+        AttentionCudaTests.Check(c);
     }
 
     /// <summary>Gives a case, whose queries have roles of their own, a pattern's.</summary>

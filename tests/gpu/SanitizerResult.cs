@@ -19,7 +19,7 @@ internal sealed partial record SanitizerResult(string Tool, string Status, bool 
     private static readonly string[] Selection =
     [
         "Every_Configuration_Takes_Several_Blocks_And_Tiles", "Every_Configuration_Takes_Long_Chunks", "More_Rows_Than_A_Tile_Take_Several_Blocks", "Heads_May_Have_Any_Size", "Lengths_May_Be_Odd",
-        "AppendKeyValueKernelTests.", "Appended_Rows_Are_Attended_As_If_They_Had_Been_There", "A_Captured_Decode_Step_Follows_Lengths_That_Grow",
+        "AppendKeyValueKernelTests.", "MaskBiasKernelTests.", "SpeakerScoresKernelTests.", "PrefillClassesKernelTests.", "Appended_Rows_Are_Attended_As_If_They_Had_Been_There", "A_Captured_Decode_Step_Follows_Lengths_That_Grow",
     ];
 
     private static readonly string[] AllTools = ["memcheck", "racecheck", "initcheck", "synccheck"];

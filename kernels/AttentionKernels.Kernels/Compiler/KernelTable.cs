@@ -43,6 +43,21 @@ internal static class KernelTable
                Keys = PrefillClassesKernel.Keys,
                MaxRegisters = 255,
            },
+        .. from element in Elements.Take(2)
+           from head in Heads
+           select new KernelConfiguration
+           {
+               Kernel = "PrefillOptions",
+               Method = Method(typeof(PrefillOptionsKernel), element.Type, head.Type),
+               ElementType = element.Name,
+               HeadSize = head.Size,
+               Threads = PrefillOptionsKernel.Threads,
+               MinBlocks = 2,
+               DynamicSharedBytes = PrefillOptionsKernel.SharedBytes(head.Size),
+               Rows = PrefillOptionsKernel.Rows,
+               Keys = PrefillOptionsKernel.Keys,
+               MaxRegisters = 255,
+           },
         .. from element in Elements[..2]
            from head in Heads
            select new KernelConfiguration
@@ -58,7 +73,7 @@ internal static class KernelTable
                Keys = ScoresOnlyKernel.Keys,
                MaxRegisters = 255,
            },
-        .. from element in Elements
+        .. from element in Elements.Take(2)
            select new KernelConfiguration
            {
                Kernel = "DecodeCombine",

@@ -57,6 +57,22 @@ internal static class Arithmetic
         return r;
     }
 
+    /// <summary>x + y if the condition holds, else x, in one instruction.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float AddIf(bool condition, float x, float y)
+    {
+        CudaAsm.Emit("mov.f32 %0, %1; @%3 add.f32 %0, %1, %2;", out float r, x, y, condition);
+        return r;
+    }
+
+    /// <summary>The larger of x and y if the condition holds, else x, in one instruction.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float MaxIf(bool condition, float x, float y)
+    {
+        CudaAsm.Emit("mov.f32 %0, %1; @%3 max.f32 %0, %1, %2;", out float r, x, y, condition);
+        return r;
+    }
+
     /// <summary>tanh(x), within about 1e-7 absolute: 1 - 2 / (1 + e^2x). (tanh.approx errs by 5e-4, far too much for a soft-cap.)</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Tanh(float x) => Fma(-2, Reciprocal(1 + Exp2(x * (2 * Log2E))), 1);

@@ -52,50 +52,33 @@ internal static class HeadTile<H>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Copy(int to, long from, long stride, int valid)
     {
-        if (valid >= Rows)
-        {
-            Copy(to, from, stride, Rows, isFull: true);
-        }
-        else
-        {
-            Copy(to, from, stride, valid, isFull: false);
-        }
-    }
-
-    // Eight threads take 128 bytes of a row, a warp four rows; what a head has beyond a multiple of that is taken by two or four threads for a row.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Copy(int to, long from, long stride, int valid, bool isFull)
-    {
+        // Eight threads take 128 bytes of a row, a warp four rows; what a head has beyond a multiple of that is taken by two or four threads for a row.
         int row = Group.IdxX >> 3;
-        Chunk(to, from, valid > row, isFull);
-        Chunk(to + (16 * Pitch), from + (16 * stride), valid > row + 16, isFull);
+        Chunk(to, from, valid > row);
+        Chunk(to + (16 * Pitch), from + (16 * stride), valid > row + 16);
         if (H.Size == 128)
         {
-            Chunk(to + 128, from + 128, valid > row, isFull);
-            Chunk(to + (16 * Pitch) + 128, from + (16 * stride) + 128, valid > row + 16, isFull);
+            Chunk(to + 128, from + 128, valid > row);
+            Chunk(to + (16 * Pitch) + 128, from + (16 * stride) + 128, valid > row + 16);
         }
         if (H.Size == 96)
         {
-            int otherRow = Group.IdxX >> 2, rows = otherRow - row, column = 128 + ((Group.IdxX & 3) * 16) - ((Group.IdxX & 7) * 16);
-            Chunk(to + (rows * Pitch) + column, from + (rows * stride) + column, valid > otherRow, isFull);
+            int otherRow = RestRow(Group.IdxX >> 2), rows = otherRow - row, column = 128 + ((Group.IdxX & 3) * 16) - ((Group.IdxX & 7) * 16);
+            Chunk(to + (rows * Pitch) + column, from + (rows * stride) + column, valid > otherRow);
         }
         if (H.Size == 80 && Group.IdxX < 2 * Rows)
         {
-            int otherRow = Group.IdxX >> 1, rows = otherRow - row, column = 128 + ((Group.IdxX & 1) * 16) - ((Group.IdxX & 7) * 16);
-            Chunk(to + (rows * Pitch) + column, from + (rows * stride) + column, valid > otherRow, isFull);
+            int otherRow = RestRow(Group.IdxX >> 1), rows = otherRow - row, column = 128 + ((Group.IdxX & 1) * 16) - ((Group.IdxX & 7) * 16);
+            Chunk(to + (rows * Pitch) + column, from + (rows * stride) + column, valid > otherRow);
         }
     }
 
+    /// <summary>
+    /// Which row the n-th two (D = 80) or four (D = 96) threads take when they take what a row has beyond 128 bytes: an order of eight rows in which any eight threads meet different banks.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Chunk(int to, long from, bool isValid, bool isFull)
-    {
-        if (isFull)
-        {
-            AsyncCopy.Copy(to, from);
-        }
-        else
-        {
-            AsyncCopy.Copy(to, from, isValid ? 16 : 0);
-        }
-    }
+    public static int RestRow(int n) => H.Size == 80 ? (n & -8) | ((n & 3) << 1) | ((n >> 2) & 1) : (n & -8) | ((n & 1) << 2) | ((n >> 1) & 3);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Chunk(int to, long from, bool isValid) => AsyncCopy.Copy(to, from, isValid ? 16 : 0);
 }

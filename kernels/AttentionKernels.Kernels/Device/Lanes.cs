@@ -59,13 +59,41 @@ internal static class Lanes
         return Arithmetic.Max(x, Xor(x, 16));
     }
 
-    /// <summary>Whether the condition holds in any lane; the same in all of them.</summary>
+    /// <summary>x of a lane.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool Any(bool condition)
+    public static int From(int x, int lane)
+    {
+        CudaAsm.Emit("shfl.sync.idx.b32 %0, %1, %2, 31, -1;", out int y, x, lane);
+        return y;
+    }
+
+    /// <summary>A bit for each lane in which the condition holds; the same in all of them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int Ballot(bool condition)
     {
         CudaAsm.Emit("vote.sync.ballot.b32 %0, %1, -1;", out int lanes, condition);
-        return lanes != 0;
+        return lanes;
     }
+
+    /// <summary>Number of the lowest bit that is set; of 0 it is 32.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int LowestBit(int x)
+    {
+        CudaAsm.Emit("popc.b32 %0, %1;", out int count, ~x & (x - 1));
+        return count;
+    }
+
+    /// <summary>Number of the highest bit that is set, of a number above 0.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int HighestBit(int x)
+    {
+        CudaAsm.Emit("bfind.u32 %0, %1;", out int bit, x);
+        return bit;
+    }
+
+    /// <summary>Whether the condition holds in any lane; the same in all of them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool Any(bool condition) => Ballot(condition) != 0;
 
     /// <summary>Waits for all lanes; shared memory that they wrote before is visible after.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -24,14 +24,14 @@ internal struct LogitOptions
     /// <summary>Rows of the bias.</summary>
     public int Rows;
 
-    /// <summary>Keys of the bias.</summary>
+    /// <summary>Keys that are read of the bias: the valid ones, for a mask may end with them.</summary>
     public int Keys;
 
     /// <param name="bias">Address of the bias; 0: none.</param>
     /// <param name="head">Elements from there to the head's row 0.</param>
     /// <param name="biasRow">Elements from one row of the bias to the next.</param>
     /// <param name="rows">Rows of the bias.</param>
-    /// <param name="keys">Keys of the bias.</param>
+    /// <param name="keys">Keys of the bias that are valid.</param>
     /// <param name="scale">Factor of the products.</param>
     /// <param name="softcap">Soft-cap; 0: none.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -61,7 +61,7 @@ internal struct LogitOptions
         }
         if (options.Bias != 0)
         {
-            // Rows and keys beyond the bias take what its last ones have: nobody sees them.
+            // Rows and keys beyond these take what the last ones have: nobody sees them.
             int last = options.Rows - 1, lower = row + 8;
             row = row < last ? row : last;
             lower = lower < last ? lower : last;

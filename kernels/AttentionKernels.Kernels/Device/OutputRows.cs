@@ -28,6 +28,26 @@ internal static class OutputRows<T, H>
         }
     }
 
+    /// <summary>All fragments of both row fragments become 0.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Clear(Fragment[] o)
+    {
+        Clear16(o, 0);
+        if (H.Size > 64)
+        {
+            Clear4(o, 16);
+        }
+        if (H.Size > 80)
+        {
+            Clear4(o, 20);
+        }
+        if (H.Size > 96)
+        {
+            Clear4(o, 24);
+            Clear4(o, 28);
+        }
+    }
+
     /// <summary>Writes a row fragment, times a factor for each row, to 16 rows in shared memory that belong to the warp.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void ToShared(Fragment[] o, int at, float upper, float lower, int shared, int lane)
@@ -68,11 +88,11 @@ internal static class OutputRows<T, H>
         }
         if (H.Size == 96)
         {
-            Columns(shared, global, stride, rows, spoken, lane >> 2, 8, 128 + ((lane & 3) * 16));
+            Columns(shared, global, stride, rows, spoken, HeadTile<H>.RestRow(lane >> 2), 8, 128 + ((lane & 3) * 16));
         }
         if (H.Size == 80)
         {
-            Columns(shared, global, stride, rows, spoken, lane >> 1, 16, 128 + ((lane & 1) * 16));
+            Columns(shared, global, stride, rows, spoken, HeadTile<H>.RestRow(lane >> 1), 16, 128 + ((lane & 1) * 16));
         }
     }
 
@@ -100,6 +120,24 @@ internal static class OutputRows<T, H>
         {
             ToFloats4(o, at + 12, isUpper, global + 384);
         }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Clear16(Fragment[] o, int at)
+    {
+        Clear4(o, at);
+        Clear4(o, at + 4);
+        Clear4(o, at + 8);
+        Clear4(o, at + 12);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Clear4(Fragment[] o, int at)
+    {
+        o[at] = default;
+        o[at + 1] = default;
+        o[at + 2] = default;
+        o[at + 3] = default;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -25,6 +25,62 @@ internal static class Products<T, H>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static int KeyAddress(int shared, int lane) => shared + (((lane & 7) + ((lane >> 4) * 8)) * HeadTile<H>.Pitch) + (((lane >> 3) & 1) * 16);
 
+    /// <summary>
+    /// Whether the two row fragments of the query stay in registers, D / 2 of them, which saves a third of all loads from shared memory. At D = 128 the output takes 128, and 64 more are not there.
+    /// </summary>
+    public static bool KeepsQuery => H.Size <= 96;
+
+    /// <summary>Fragments of the query to have room for; 1 where they are not kept.</summary>
+    public static int QueryFragments => KeepsQuery ? H.Size / 8 : 1;
+
+    /// <summary>Loads the query, if it is kept. It must have arrived.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadQuery(Int4[] q, int query)
+    {
+        if (KeepsQuery)
+        {
+            LoadQuery(q, query, 0);
+            LoadQuery(q, query, 1);
+            LoadQuery(q, query, 2);
+            LoadQuery(q, query, 3);
+            if (H.Size > 64)
+            {
+                LoadQuery(q, query, 4);
+            }
+            if (H.Size > 80)
+            {
+                LoadQuery(q, query, 5);
+            }
+        }
+    }
+
+    /// <summary>s = q k^T for two row fragments, with the query in registers where it is kept. Addresses are the lane's.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void QueryKey(Fragment[] s, Int4[] q, int query, int key)
+    {
+        if (KeepsQuery)
+        {
+            Clear(s, 0);
+            Clear(s, LogitFragments);
+            Elements(s, q, key, 0);
+            Elements(s, q, key, 1);
+            Elements(s, q, key, 2);
+            Elements(s, q, key, 3);
+            if (H.Size > 64)
+            {
+                Elements(s, q, key, 4);
+            }
+            if (H.Size > 80)
+            {
+                Elements(s, q, key, 5);
+            }
+        }
+        else
+        {
+            QueryKey(s, query, key, 2);
+        }
+    }
+
     /// <summary>s = q k^T. Addresses are the lane's.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void QueryKey(Fragment[] s, int query, int key, int rowFragments)
@@ -64,6 +120,20 @@ internal static class Products<T, H>
     /// <summary>Address of the values 16 keys on.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static int Skip16(int address) => address + (16 * HeadTile<H>.Pitch);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void LoadQuery(Int4[] q, int query, int step)
+    {
+        q[2 * step] = Mma.Load(query + (step * 32));
+        q[(2 * step) + 1] = Mma.Load(Skip16(query) + (step * 32));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Elements(Fragment[] s, Int4[] q, int key, int step)
+    {
+        Keys(s, q[2 * step], q[(2 * step) + 1], key + (step * 32), 0, 2);
+        Keys(s, q[2 * step], q[(2 * step) + 1], key + (step * 32), 1, 2);
+    }
 
     // 16 elements of the head, all 32 keys.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using ILGPU;
 
 namespace AttentionKernels.Kernels.Device;
 
@@ -11,7 +12,7 @@ internal static class SoftCap
     {
         float inverse = Arithmetic.Reciprocal(cap), x = s * inverse;
         float rounded = Arithmetic.Fma(Arithmetic.Fma(-x, cap, s), inverse, x); // s / cap to the last place, unless s is infinite
-        x = x - x == 0 ? rounded : x;
+        x = IntrinsicMath.Abs(x) < float.PositiveInfinity ? rounded : x; // x - x == 0 could become a fused s * inverse - x, which is not 0
         float y = x * x;
         float polynomial = Arithmetic.Fma(-0.00620025769f, y, 0.02106663026f);
         polynomial = Arithmetic.Fma(polynomial, y, -0.05386519805f);

@@ -60,6 +60,14 @@ internal struct TilePipeline
         return p;
     }
 
+    /// <summary>Waits for all that was copied before the first <see cref="Next"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void WaitForQuery()
+    {
+        AsyncCopy.WaitAll();
+        Group.Barrier();
+    }
+
     /// <summary>Waits for the tile at key <paramref name="first"/> and starts to copy the next one, if it starts before <paramref name="end"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Next<H>(ref TilePipeline p, int first, int end)
@@ -72,6 +80,23 @@ internal struct TilePipeline
             Copy<H>(ref p, p.Buffer, first + HeadTile<H>.Rows);
         }
         p.Buffer = p._size - p.Buffer;
+    }
+
+    /// <summary>Leaves out keys: the tile that comes next is <paramref name="keys"/> later than it would be.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Skip(ref TilePipeline p, int keys)
+    {
+        p._key += keys * p._keyStride;
+        p._value += keys * p._valueStride;
+    }
+
+    /// <summary>Starts again to copy a first tile, at the key that would come next. All threads are done with the buffers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Restart<H>(ref TilePipeline p, int first)
+        where H : struct, IHead
+    {
+        p.Buffer = p._size;
+        Copy<H>(ref p, 0, first);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -63,7 +63,7 @@ internal static class ScoresOnlyKernel
         int queryAddress = Products<T, H>.RowAddress(shared + (warp * WarpRows * HeadTile<H>.Pitch), lane), keyAddress = Products<T, H>.KeyAddress(keys, lane);
         int row = block.FirstRow + (warp * WarpRows) + (lane >> 2), position = v.Offset + row; // the lane's first row; the others are 8, 16 and 24 on
         LogitOptions options = LogitOptions.Of(
-            bias, (block.Batch * biasBatchStride) + (Grid.IdxY * biasHeadStride), biasTokenStride, queryLength, keyLength, scale, softcap);
+            bias, (block.Batch * biasBatchStride) + (Grid.IdxY * biasHeadStride), biasTokenStride, queryLength, v.Keys, scale, softcap);
         int index0 = ClassRows.IndexOf(spokenIndex, block.Batch, row, queryLength), index1 = ClassRows.IndexOf(spokenIndex, block.Batch, row + 8, queryLength);
         int index2 = ClassRows.IndexOf(spokenIndex, block.Batch, row + 16, queryLength), index3 = ClassRows.IndexOf(spokenIndex, block.Batch, row + 24, queryLength);
         ClassRows r0 = ClassRows.Of(index0, index1, run, tiles), r1 = ClassRows.Of(index2, index3, run, tiles);

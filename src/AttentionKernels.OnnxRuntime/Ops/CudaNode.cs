@@ -71,6 +71,7 @@ internal sealed unsafe class CudaNode
 
     private void Run(in KernelContext context, ref CudaQueue queue, in CudaCall call)
     {
+        call.CheckLimits();
         nuint bytes = AttentionCuda.ScratchBytes(ref queue, call);
         using DeviceBuffer scratch = Scratch(context, bytes);
         AttentionCuda.Run(ref queue, call, scratch.Data, bytes);

@@ -16,7 +16,7 @@ namespace AttentionKernels.Cuda;
 /// scores only              ScoresOnly over row blocks with rows of U, HeadScores
 ///                          by speaker: ScoresOnly again over row blocks with rows of several speakers, SpeakerScores
 /// </code>
-/// PrefillClasses takes over from PrefillPlain where there is a soft-cap, a dense bias or a scale of 0 or less, and PrefillSimt from both and from ScoresOnly where tensors do not fit tensor cores.
+/// PrefillOptions takes over from both where there is a soft-cap, a dense bias or a scale of 0 or less, and PrefillSimt from all and from ScoresOnly where tensors do not fit tensor cores.
 /// A call with rows of U, or with lengths that only the host has, uploads its plan in one copy from pinned memory, which cannot be captured into a CUDA graph: a graph would copy, each time
 /// it runs, whatever the memory holds then. Without them nothing is uploaded and nothing read on the host.
 /// </remarks>

@@ -55,12 +55,7 @@ internal unsafe struct CudaCall
         Require(Problem.Key.Type == type, $"Key is {Problem.Key.Type}, expected {type} as Query");
         Require(Problem.Output.IsEmpty || Problem.Output.Type == type, $"Output is {Problem.Output.Type}, expected {type} as Query");
         Require(Problem.Bias.IsEmpty || Problem.Bias.Type == type, $"Bias is {Problem.Bias.Type}, expected {type} as Query");
-        Require(Problem.Heads <= MaxGrid && Problem.Batch <= MaxGrid, $"Heads, Batch are {Problem.Heads}, {Problem.Batch}, expected at most {MaxGrid}");
-        Require(Problem.KeyLength < MaxLength && Problem.QueryLength < MaxLength, $"KeyLength, QueryLength are {Problem.KeyLength}, {Problem.QueryLength}, expected less than {MaxLength}");
-        for (int b = 0; b < Problem.Batch && HostQueryOffsets != null; b++)
-        {
-            Require(HostQueryOffsets[b] is > -MaxLength and < MaxLength, $"QueryOffsets[{b}] is {HostQueryOffsets[b]}, expected less than {MaxLength} either way");
-        }
+        CheckLimits();
         Require(Bias.SpeakerScores == null || Problem.Value.IsEmpty, "SpeakerScores and Value are given, expected at most one of them: the CUDA engine has scores by speaker only where scores alone are wanted");
         Require(Bias.SpeakerScores == null || Bias.SpeakerCount > 0, $"SpeakerCount is {Bias.SpeakerCount}, expected 1..63 for SpeakerScores");
         if (!Bias.Keys.IsEmpty)
@@ -74,6 +69,27 @@ internal unsafe struct CudaCall
             if (!holds)
             {
                 throw new ArgumentException(message);
+            }
+        }
+    }
+
+    /// <summary>The part of <see cref="Validate"/> about what kernels can count and a grid can hold: for callers whose shapes are checked already. Allocates nothing.</summary>
+    /// <exception cref="ArgumentException">As above.</exception>
+    public readonly void CheckLimits()
+    {
+        if (Problem.Heads > MaxGrid || Problem.Batch > MaxGrid)
+        {
+            throw new ArgumentException($"Heads, Batch are {Problem.Heads}, {Problem.Batch}, expected at most {MaxGrid}");
+        }
+        if (Problem.KeyLength >= MaxLength || Problem.QueryLength >= MaxLength)
+        {
+            throw new ArgumentException($"KeyLength, QueryLength are {Problem.KeyLength}, {Problem.QueryLength}, expected less than {MaxLength}");
+        }
+        for (int b = 0; b < Problem.Batch && HostQueryOffsets != null; b++)
+        {
+            if (HostQueryOffsets[b] is <= -MaxLength or >= MaxLength)
+            {
+                throw new ArgumentException($"QueryOffsets[{b}] is {HostQueryOffsets[b]}, expected less than {MaxLength} either way");
             }
         }
     }

@@ -186,9 +186,11 @@ internal unsafe struct CudaPlan
     {
         ElementType type = problem.Query.Type;
         bool tensorCores = FitsTensorCores(problem);
+        // What is seldom is left out of the fastest loops.
+        bool isSimple = problem.Softcap == 0 && problem.Bias.IsEmpty && problem.Scale > 0;
         if (Spoken > 0)
         {
-            string split = scoresOnly ? "ScoresOnly" : "PrefillClasses";
+            string split = scoresOnly ? "ScoresOnly" : isSimple ? "PrefillClasses" : "PrefillOptions";
             Split = (tensorCores ? kernels.Find(split, type, problem.HeadSize) : null) ?? Require(kernels, "PrefillSimt", type, "classes");
             Gate = Require(kernels, "HeadScores", null);
             SpeakerGate = bySpeaker ? Require(kernels, "SpeakerScores", null) : null;
@@ -208,9 +210,7 @@ internal unsafe struct CudaPlan
             Combine = Require(kernels, "DecodeCombine", type);
             return;
         }
-        // What is seldom is left out of the fastest loop.
-        bool isSimple = problem.Softcap == 0 && problem.Bias.IsEmpty && problem.Scale > 0;
-        Plain = (tensorCores ? kernels.Find(isSimple ? "PrefillPlain" : "PrefillClasses", type, problem.HeadSize) : null) ?? Require(kernels, "PrefillSimt", type, "plain");
+        Plain = (tensorCores ? kernels.Find(isSimple ? "PrefillPlain" : "PrefillOptions", type, problem.HeadSize) : null) ?? Require(kernels, "PrefillSimt", type, "plain");
     }
 
     private void Lay(in CudaCall call, bool scoresOnly, void* staged, void* device)

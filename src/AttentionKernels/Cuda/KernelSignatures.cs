@@ -18,6 +18,12 @@ internal static class KernelSignatures
         ["PrefillClasses"] =
         [
             Query, QueryBatchStride, QueryHeadStride, QueryTokenStride, Key, KeyBatchStride, KeyHeadStride, KeyTokenStride,
+            Value, ValueBatchStride, ValueHeadStride, ValueTokenStride, .. OutputTensor, HeadSink, KeyLengths, QueryOffsets, Blocks, SpokenIndex, Run, Aligned, Boxed, Stats, Outputs,
+            Heads, KvHeads, QueryLength, KeyLength, RowBlocks, Tiles, Spoken, Scale, Causal, Window,
+        ],
+        ["PrefillOptions"] =
+        [
+            Query, QueryBatchStride, QueryHeadStride, QueryTokenStride, Key, KeyBatchStride, KeyHeadStride, KeyTokenStride,
             Value, ValueBatchStride, ValueHeadStride, ValueTokenStride, .. OutputTensor, Bias, BiasBatchStride, BiasHeadStride, BiasTokenStride,
             HeadSink, KeyLengths, QueryOffsets, Blocks, SpokenIndex, Run, Aligned, Boxed, Stats, Outputs,
             Heads, KvHeads, QueryLength, KeyLength, RowBlocks, Tiles, Spoken, Scale, Softcap, Causal, Window,

@@ -1,3 +1,4 @@
+using AttentionKernels.Tests.PtxEmulator;
 using AttentionKernels.Tests.Support;
 
 namespace AttentionKernels.Tests.Cuda;
@@ -122,7 +123,9 @@ public sealed unsafe class DecodeKernelTests
         c.Check(c.Output(), [], []);
     }
 
-    private static void Launch(AttentionCase c, int chunk)
+    /// <summary>Runs both kernels.</summary>
+    /// <returns>What they executed.</returns>
+    internal static (PtxCounts Decode, PtxCounts Combine) Launch(AttentionCase c, int chunk)
     {
         using KernelCase kernel = new(c);
         TestKernels run = kernel.Kernels;
@@ -136,11 +139,13 @@ public sealed unsafe class DecodeKernelTests
                 ("keyLengths", kernel.KeyLengths), ("queryOffsets", kernel.QueryOffsets), ("partialStats", stats), ("partialOutputs", outputs),
                 ("heads", p.Heads), ("kvHeads", p.KvHeads), ("queryLength", p.QueryLength), ("keyLength", p.KeyLength), ("splits", splits), ("chunkKeys", chunk),
                 ("scale", p.Scale), ("softcap", p.Softcap), ("causal", p.Causal ? 1 : 0), ("window", p.Window)));
+        PtxCounts decode = run.Counts;
         run.Run(
             $"DecodeCombine_{kernel.ElementName}", (rows, 1, 1),
             kernel.With(
                 "output",
                 ("partialStats", stats), ("partialOutputs", outputs), ("headSink", kernel.HeadSink),
                 ("heads", p.Heads), ("queryLength", p.QueryLength), ("headSize", p.HeadSize), ("splits", splits)));
+        return (decode, run.Counts);
     }
 }

@@ -7,9 +7,12 @@ internal sealed unsafe class KernelCase : IDisposable
 {
     private readonly AttentionCase _case;
 
-    public KernelCase(AttentionCase @case)
+    /// <param name="case">The case.</param>
+    /// <param name="tiles">64-bit words of a row of role bits; 0: as many as there are keys for.</param>
+    public KernelCase(AttentionCase @case, int tiles = 0)
     {
         _case = @case;
+        Tiles = tiles > 0 ? tiles : (@case.Spec.T + 63) / 64;
         AttentionProblem p = @case.Problem;
         CaseSpec spec = @case.Spec;
         Tensor("query", p.Query, spec.B * p.Query.BatchStride, false);
@@ -62,7 +65,7 @@ internal sealed unsafe class KernelCase : IDisposable
     public long BoxedCount { get; private set; }
 
     /// <summary>Tiles of 64 keys.</summary>
-    public int Tiles => (_case.Spec.T + 63) / 64;
+    public int Tiles { get; }
 
     private readonly List<(string, double)> _tensors = [];
 

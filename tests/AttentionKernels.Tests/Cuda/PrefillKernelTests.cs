@@ -6,8 +6,6 @@ namespace AttentionKernels.Tests.Cuda;
 [Trait(TestDevice.Trait, TestDevice.Yes)]
 public sealed unsafe class PrefillKernelTests
 {
-    private const int PlainRows = 128, ClassRows = 64, ScoreRows = 128;
-
     public static TheoryData<ElementType, int> Configurations { get; } = new()
     {
         { ElementType.Float16, 64 }, { ElementType.Float16, 80 }, { ElementType.Float16, 96 }, { ElementType.Float16, 128 },
@@ -78,7 +76,7 @@ public sealed unsafe class PrefillKernelTests
         CaseSpec spec = new() { B = 4, Type = ElementType.BFloat16, D = 64, Dv = 64, S = 40, T = 70, Lengths = true, Causal = true, Sink = true, Seed = 9 };
         using AttentionCase c = new(spec, nameof(Lengths_Are_Read_On_The_Device_And_Cut_To_The_Buffer));
         (c.Problem.KeyLengths[0], c.Problem.KeyLengths[1], c.Problem.KeyLengths[2], c.Problem.KeyLengths[3]) = (0, 1, int.MaxValue, int.MinValue);
-        Launch(c);
+        PrefillLaunch.Run(c);
         (c.Problem.KeyLengths[2], c.Problem.KeyLengths[3]) = (70, 0);
         c.Check(c.Output(), [], []);
         Assert.All(c.Output()[..(40 * 64)], x => Assert.Equal(0, x));
@@ -92,23 +90,24 @@ public sealed unsafe class PrefillKernelTests
         {
             using AttentionCase c = new(spec, nameof(A_Scale_May_Be_Negative_Or_0));
             c.Problem.Scale = scale;
-            Launch(c);
-            c.Check(c.Output(), c.HeadScores(), c.Alignment());
+            PrefillLaunch.Run(c);
+            CudaTolerance.Check(c);
         }
     }
 
     [Theory]
-    [InlineData("PrefillPlain", PlainRows)]
-    [InlineData("PrefillClasses", ClassRows)]
+    [InlineData("PrefillPlain", 128)]
+    [InlineData("PrefillClasses", 128)]
+    [InlineData("PrefillOptions", 64)]
     public void A_List_Of_Blocks_Leaves_Other_Rows_Alone(string name, int rows)
     {
         CaseSpec spec = new() { B = 2, S = 2 * rows + 2, T = 40, D = 64, Dv = 64, Type = ElementType.Float16, Seed = 6 };
         using AttentionCase c = new(spec, nameof(A_List_Of_Blocks_Leaves_Other_Rows_Alone));
         using KernelCase kernel = new(c);
-        Launch(c, kernel, name, rows, null, 0, 0);
+        PrefillLaunch.Run(c, kernel, name, null, 0, 0);
         float[] all = c.Output();
         c.ClearResults();
-        Launch(c, kernel, name, rows, [4, 0], 0, 0); // the second block of the second element, the first of the first
+        PrefillLaunch.Run(c, kernel, name, [4, 0], 0, 0); // the second block of the second element, the first of the first
         float[] some = c.Output();
         for (int i = 0; i < all.Length; i++)
         {
@@ -123,10 +122,10 @@ public sealed unsafe class PrefillKernelTests
     {
         CaseSpec spec = new() { Kv = 2, S = 90, T = 90, D = 80, Dv = 80, Type = ElementType.Float16, Roles = RoleMode.Self, Sink = true, Seed = 12 };
         using AttentionCase c = new(spec, nameof(The_Same_Call_Twice_Gives_The_Same_Bits));
-        Launch(c);
+        PrefillLaunch.Run(c);
         (float[] output, float[] scores, float[] alignment) = (c.Output(), c.HeadScores(), c.Alignment());
         c.ClearResults();
-        Launch(c);
+        PrefillLaunch.Run(c);
         Assert.Equal(output, c.Output());
         Assert.Equal(scores, c.HeadScores());
         Assert.Equal(alignment, c.Alignment());
@@ -153,58 +152,7 @@ public sealed unsafe class PrefillKernelTests
     private static void Check(CaseSpec spec, string test, bool scoresOnly = false)
     {
         using AttentionCase c = new(spec, test, scoresOnly: scoresOnly);
-        Launch(c);
-        c.Check(c.Output(), c.HeadScores(), c.Alignment());
-    }
-
-    private static void Launch(AttentionCase c)
-    {
-        using KernelCase kernel = new(c);
-        AttentionProblem p = c.Problem;
-        bool hasValues = !p.Value.IsEmpty, isPlain = kernel.Spoken == 0 && p.Softcap == 0 && p.Bias.IsEmpty && p.Scale > 0;
-        long stats = kernel.Spoken == 0 ? 0 : kernel.Kernels.Output<float>("stats", p.Heads * kernel.Spoken * 8);
-        long outputs = kernel.Spoken == 0 || !hasValues ? 0 : kernel.Kernels.Output<float>("outputs", p.Heads * kernel.Spoken * 2 * p.ValueHeadSize);
-        if (hasValues)
-        {
-            Launch(c, kernel, isPlain ? "PrefillPlain" : "PrefillClasses", isPlain ? PlainRows : ClassRows, null, stats, outputs);
-        }
-        else if (kernel.Spoken > 0)
-        {
-            Launch(c, kernel, "ScoresOnly", ScoreRows, null, stats, 0);
-        }
-        if (!c.Bias.Keys.IsEmpty)
-        {
-            SpokenRows.Finish(c, kernel, stats, outputs);
-        }
-    }
-
-    internal static void Launch(AttentionCase c, KernelCase kernel, string name, int rows, int[]? blocks, long stats, long outputs)
-    {
-        AttentionProblem p = c.Problem;
-        int rowBlocks = (p.QueryLength + rows - 1) / rows;
-        bool isPlain = name == "PrefillPlain", hasOutput = name != "ScoresOnly";
-        List<(string, double)> parameters =
-        [
-            ("keyLengths", kernel.KeyLengths), ("queryOffsets", kernel.QueryOffsets), ("blocks", blocks == null ? 0 : kernel.Kernels.Input("blocks", blocks)),
-            ("heads", p.Heads), ("kvHeads", p.KvHeads), ("queryLength", p.QueryLength), ("keyLength", p.KeyLength), ("rowBlocks", rowBlocks),
-            ("scale", p.Scale), ("causal", p.Causal ? 1 : 0), ("window", p.Window),
-        ];
-        if (!isPlain)
-        {
-            parameters.AddRange([
-                ("softcap", p.Softcap), ("spokenIndex", kernel.Spoken == 0 ? 0 : kernel.SpokenIndex), ("run", kernel.Run), ("aligned", kernel.Aligned),
-                ("boxed", kernel.Boxed), ("stats", stats), ("tiles", kernel.Tiles), ("spoken", kernel.Spoken)]);
-        }
-        if (hasOutput)
-        {
-            parameters.Add(("headSink", kernel.HeadSink));
-        }
-        if (!isPlain && hasOutput)
-        {
-            parameters.Add(("outputs", outputs));
-        }
-        kernel.Kernels.Run(
-            $"{name}_{kernel.ElementName}_{p.HeadSize}", (blocks?.Length ?? (p.Batch * rowBlocks), p.Heads, 1),
-            kernel.With("query key" + (hasOutput ? " value output" : "") + (isPlain ? "" : " bias"), [.. parameters]));
+        PrefillLaunch.Run(c);
+        CudaTolerance.Check(c);
     }
 }

@@ -1,3 +1,4 @@
+using AttentionKernels.Tests.PtxEmulator;
 using AttentionKernels.Tests.Support;
 
 namespace AttentionKernels.Tests.Cuda;
@@ -132,7 +133,9 @@ public sealed unsafe class PrefillSimtKernelTests
         c.Check(c.Output(), c.HeadScores(), c.Alignment());
     }
 
-    private static void Launch(AttentionCase c, int[]? blocks = null)
+    /// <summary>Runs the kernel, and what follows it where there are rows of U.</summary>
+    /// <returns>What the kernel executed.</returns>
+    internal static PtxCounts Launch(AttentionCase c, int[]? blocks = null)
     {
         using KernelCase kernel = new(c);
         TestKernels run = kernel.Kernels;
@@ -154,27 +157,11 @@ public sealed unsafe class PrefillSimtKernelTests
                 ("heads", p.Heads), ("kvHeads", p.KvHeads), ("queryLength", p.QueryLength), ("keyLength", p.KeyLength),
                 ("headSize", p.HeadSize), ("valueHeadSize", valueSize), ("rowBlocks", rowBlocks), ("tiles", kernel.Tiles), ("spoken", spoken),
                 ("scale", p.Scale), ("softcap", p.Softcap), ("causal", p.Causal ? 1 : 0), ("window", p.Window)));
-        if (bias.Keys.IsEmpty)
+        PtxCounts counts = run.Counts;
+        if (!bias.Keys.IsEmpty)
         {
-            return;
+            SpokenRows.Finish(c, kernel, stats, outputs);
         }
-        long scores = run.Share("head scores", bias.HeadScores, p.Batch * p.Heads * 4L, true);
-        long scoresIn = run.Share("scores in", bias.HeadScoresIn, p.Batch * p.Heads * 4L, false);
-        run.Run(
-            "HeadScores", (p.Heads, p.Batch, 1),
-            ("stats", stats), ("spokenStart", kernel.SpokenStart), ("boxedCount", kernel.BoxedCount), ("run", kernel.Run), ("alignedKeys", kernel.AlignedKeys),
-            ("headSink", kernel.HeadSink), ("headScoresIn", scoresIn), ("headScores", scores),
-            ("alignment", run.Share("alignment", bias.Alignment, p.Batch * p.Heads * 16L, true)),
-            ("lambda", bias.Lambda), ("alpha", bias.Alpha), ("clampNegative", bias.ClampNegative ? 1 : 0), ("heads", p.Heads), ("spoken", spoken));
-        if (outputs != 0)
-        {
-            run.Run(
-                $"SocialBias_{kernel.ElementName}", ((spoken + 3) / 4, p.Heads, 1),
-                kernel.With(
-                    "output",
-                    ("stats", stats), ("outputs", outputs), ("spokenStart", kernel.SpokenStart), ("spokenRow", kernel.SpokenRow),
-                    ("gates", scoresIn != 0 ? scoresIn : scores), ("headSink", kernel.HeadSink), ("lambda", bias.Lambda), ("alpha", bias.Alpha),
-                    ("clampNegative", bias.ClampNegative ? 1 : 0), ("heads", p.Heads), ("spoken", spoken), ("valueHeadSize", valueSize)));
-        }
+        return counts;
     }
 }

@@ -36,7 +36,7 @@ internal static class GpuCheckTool
             }
         });
         RootCommand root = new(
-            "Checks AttentionKernels' CUDA kernels on this machine's device: every law of the tests against the float64 reference, the same under compute-sanitizer if it is there, then the benchmark. "
+            "Checks AttentionKernels' CUDA kernels on this machine's device: every law of the tests against the float64 reference, a selection of them under compute-sanitizer if it is there, then the benchmark. "
             + "Writes one JSON and prints a table.\n\n"
             + "Exit code: 0 everything that could run passed, 1 something failed, 2 wrong command line, 3 no CUDA driver or no device of compute capability 8.0, 130 cancelled.")
         {

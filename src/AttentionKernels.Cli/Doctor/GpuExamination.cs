@@ -46,10 +46,12 @@ internal static class GpuExamination
         }
         try
         {
-            // The one that asks for the most: if it loads, all do.
-            KernelEntry kernel = kernels.Find("PrefillPlain", ElementType.BFloat16, 128)!;
-            new CudaContext(driver, ordinal, kernels).Load([kernel]);
-            return new Finding(subject, Verdict.Fine, $"{found}: can run the {kernels.Entries.Count} kernels ({kernel.Name} loads); this tool itself runs on the CPU");
+            // A large one that every device has the shared memory for. The driver compiles the others in the same way.
+            CudaContext context = new(driver, ordinal, kernels);
+            KernelEntry kernel = context.Kernels.Find("PrefillPlain", ElementType.BFloat16, 128)!;
+            context.Load([kernel]);
+            return new Finding(
+                subject, Verdict.Fine, $"{found}: has room for {context.Kernels.Entries.Count} of the {kernels.Entries.Count} kernels ({kernel.Name} loads); this tool itself runs on the CPU");
         }
         catch (CudaException e)
         {

@@ -40,7 +40,7 @@ internal unsafe ref struct CudaQueue
     {
         if (_context.Driver.IsCapturing(_stream))
         {
-            throw new NotSupportedException("steered rows cannot be captured into a CUDA graph: what they do is decided on the host in each run; capture decode steps, which have none");
+            throw new NotSupportedException("a call with steered rows, or with lengths from the host, cannot be captured into a CUDA graph, which would copy again what it uploads; capture decode steps, which have none");
         }
         _staged = _context.TakeBuffer(bytes);
         return _staged.Memory;

@@ -40,7 +40,7 @@ public sealed class GpuExaminationTests : IDisposable
         Assert.Equal(2, _stub.CallNames.Count(name => name == "cuModuleLoadDataEx"));
 
         static string Device(int n) =>
-            $"Stub GPU {n}, compute capability 8.0, 81920 MiB: can run the {KernelManifest.Embedded.Entries.Count} kernels (PrefillPlain_bf16_128 loads); this tool itself runs on the CPU";
+            $"Stub GPU {n}, compute capability 8.0, 81920 MiB: has room for {KernelManifest.Embedded.Entries.Count} of the {KernelManifest.Embedded.Entries.Count} kernels (PrefillPlain_bf16_128 loads); this tool itself runs on the CPU";
     }
 
     [Fact]

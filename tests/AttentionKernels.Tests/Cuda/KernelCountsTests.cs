@@ -100,8 +100,17 @@ public sealed class KernelCountsTests
         Same(expectedEpilogue, epilogue!);
     }
 
+    /// <summary>Two elements, 8 new rows of 3 query heads and 2 key heads behind 56 old ones.</summary>
+    [Theory]
+    [InlineData(ElementType.Float16, "26528 instructions, 0 mma, 59392 B read, 14352 B written, 0 conflicts")]
+    [InlineData(ElementType.BFloat16, "27808 instructions, 0 mma, 59392 B read, 14352 B written, 0 conflicts")]
+    [InlineData(ElementType.Float32, "25728 instructions, 0 mma, 104448 B read, 28688 B written, 0 conflicts")]
+    public void Of_AppendKeyValue(ElementType type, string expected) => Same(
+        expected,
+        AppendKeyValueKernelTests.Check(new AppendKeyValueKernelTests.Setup(type, 64, 64, 32, false) { NewKeys = 8, PastLength = 64, KeyLength = 64, PresentLength = 64, Valid = [64, 60], Shared = true }));
+
     /// <summary>Compares what is pinned.</summary>
-    internal static void Same(string expected, PtxCounts counts)
+    private static void Same(string expected, PtxCounts counts)
     {
         string actual = $"{counts.WarpInstructions} instructions, {counts.Mma} mma, {counts.GlobalBytesRead} B read, {counts.GlobalBytesWritten} B written, {counts.BankConflicts} conflicts";
         Assert.True(expected == actual, $"{actual}; expected {expected}");

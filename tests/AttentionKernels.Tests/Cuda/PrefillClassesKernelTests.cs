@@ -3,6 +3,7 @@ using AttentionKernels.Tests.Support;
 namespace AttentionKernels.Tests.Cuda;
 
 /// <summary>The two sweeps of the class kernel, with roles made for them: where aligned keys lie, and which rows want them.</summary>
+[Trait(TestDevice.Trait, TestDevice.Yes)]
 public sealed unsafe class PrefillClassesKernelTests
 {
     private const int Speaker = 1, Other = 2;

@@ -232,7 +232,7 @@ internal sealed unsafe class DeviceBenchmark
         }
         catch (CudaException)
         {
-            _stopped = $"the device does not work any more after: {reason.Message}";
+            _stopped ??= $"the device does not work any more after: {reason.Message}";
         }
     }
 }

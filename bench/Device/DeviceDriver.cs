@@ -88,8 +88,8 @@ internal sealed unsafe class DeviceDriver
         return (void*)address;
     }
 
-    /// <summary>Gives memory back, after whatever uses it.</summary>
-    public void Free(void* memory) => _driver.Check(_free((ulong)memory), "cuMemFree");
+    /// <summary>Gives memory back, after whatever uses it. Does not fail, as the other ends here: after a kernel that faulted every call does, and what was found before must not be lost for it.</summary>
+    public void Free(void* memory) => _ = _free((ulong)memory);
 
     /// <summary>A stream that waits for no other.</summary>
     public WorkStream* CreateStream()
@@ -101,7 +101,7 @@ internal sealed unsafe class DeviceDriver
     }
 
     /// <summary>Ends a stream.</summary>
-    public void Destroy(WorkStream* stream) => _driver.Check(_streamDestroy(stream), "cuStreamDestroy");
+    public void Destroy(WorkStream* stream) => _ = _streamDestroy(stream);
 
     /// <summary>Waits for all that is in a stream; what went wrong there is its error.</summary>
     public void Synchronize(WorkStream* stream) => _driver.Check(_streamSynchronize(stream), "cuStreamSynchronize");
@@ -115,7 +115,7 @@ internal sealed unsafe class DeviceDriver
     }
 
     /// <summary>Ends an event.</summary>
-    public void Destroy(Event* timer) => _driver.Check(_eventDestroy(timer), "cuEventDestroy");
+    public void Destroy(Event* timer) => _ = _eventDestroy(timer);
 
     /// <summary>Milliseconds between two timers that have come.</summary>
     public double Elapsed(Event* start, Event* end)

@@ -130,7 +130,16 @@ internal sealed class TorchPeer : IDisposable
         };
         _process.BeginOutputReadLine();
         _process.BeginErrorReadLine();
-        return Ask(new { Op = "hello", Device = _ordinal }, cancellation);
+        try
+        {
+            return Ask(new { Op = "hello", Device = _ordinal }, cancellation);
+        }
+        catch (BenchException)
+        {
+            // It could not begin, and would answer nothing later.
+            Kill();
+            throw;
+        }
     }
 
     private JsonElement Ask<T>(T request, CancellationToken cancellation)

@@ -19,19 +19,31 @@ internal static class CheckRun
         progress("correctness: starts; the driver compiles the kernels first");
         CorrectnessResult correctness = await CorrectnessResult.RunAsync(settings, progress, cancellation);
         progress($"correctness: {correctness.Status}");
+        SanitizerResult[] tools = [];
+        string sanitizerStatus = "did not get so far";
+        BenchmarkResult benchmark = BenchmarkResult.NotRun(sanitizerStatus);
+        // After each step: whatever ends the next one, this is kept.
+        await SaveAsync();
 
         string? sanitizer = SanitizerResult.Find();
-        string sanitizerStatus = !settings.Sanitizer ? "left out (--no-sanitizer)" : sanitizer == null ? "compute-sanitizer is neither in PATH nor in /usr/local/cuda/bin" : sanitizer;
-        SanitizerResult[] tools = settings.Sanitizer && sanitizer != null ? await SanitizerResult.RunAsync(settings, sanitizer, progress, cancellation) : [];
+        sanitizerStatus = !settings.Sanitizer ? "left out (--no-sanitizer)" : sanitizer == null ? "compute-sanitizer is neither in PATH nor in /usr/local/cuda/bin" : sanitizer;
+        tools = settings.Sanitizer && sanitizer != null ? await SanitizerResult.RunAsync(settings, sanitizer, progress, cancellation) : [];
+        await SaveAsync();
 
-        BenchmarkResult benchmark = settings.Bench ? await BenchmarkResult.RunAsync(settings, progress, cancellation) : BenchmarkResult.NotRun("left out (--no-bench)");
+        benchmark = settings.Bench ? await BenchmarkResult.RunAsync(settings, progress, cancellation) : BenchmarkResult.NotRun("left out (--no-bench)");
 
-        const string OnnxRuntime = "this program starts no session on ONNX Runtime's CUDA provider";
-        CheckReport report = new(time, build, device, correctness, sanitizerStatus, tools, OnnxRuntime, benchmark);
-        await File.WriteAllTextAsync(settings.Json, report.ToJson() + "\n", cancellation);
+        CheckReport report = await SaveAsync();
         report.Write(output);
         output.WriteLine();
         output.WriteLine($"{(report.IsGood ? "Everything that could run passed." : "FAILED.")} All results: {settings.Json}");
         return report.IsGood ? ExitCode.Success : ExitCode.Failure;
+
+        async Task<CheckReport> SaveAsync()
+        {
+            const string OnnxRuntime = "this program starts no session on ONNX Runtime's CUDA provider";
+            CheckReport sofar = new(time, build, device, correctness, sanitizerStatus, tools, OnnxRuntime, benchmark);
+            await File.WriteAllTextAsync(settings.Json, sofar.ToJson() + "\n", cancellation);
+            return sofar;
+        }
     }
 }

@@ -39,9 +39,16 @@ internal sealed partial record SanitizerResult(string Tool, string Status, bool 
             progress($"compute-sanitizer {tool}: starts");
             // To initcheck, memory that was filled with NaN is memory with values.
             (string, string)[] environment = tool == "initcheck" ? [("ATTNK_TEST_UNFILLED", "1")] : [];
-            (TestResults? tests, ChildRun run) = await TestRun.RunAsync(
-                settings, [sanitizer, "--tool", tool, "--target-processes", "all"], Filters(settings), environment, Limit, $"compute-sanitizer {tool}", progress, cancellation);
-            results.Add(Judge(tool, tests, run));
+            try
+            {
+                (TestResults? tests, ChildRun run) = await TestRun.RunAsync(
+                    settings, [sanitizer, "--tool", tool, "--target-processes", "all"], Filters(settings), environment, Limit, $"compute-sanitizer {tool}", progress, cancellation);
+                results.Add(Judge(tool, tests, run));
+            }
+            catch (Exception e) when (e is IOException or System.ComponentModel.Win32Exception)
+            {
+                results.Add(new SanitizerResult(tool, e.Message, false, null, []));
+            }
         }
         return [.. results];
     }

@@ -53,7 +53,8 @@ internal static class TestRun
                     }
                 },
                 cancellation);
-            return (File.Exists(results) ? TestResults.Read(results) : null, run);
+            // Of a program that was ended the file may be half written.
+            return (run.Code != null && File.Exists(results) ? TestResults.Read(results) : null, run);
         }
         finally
         {

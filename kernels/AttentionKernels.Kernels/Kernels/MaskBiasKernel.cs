@@ -22,6 +22,8 @@ internal static class MaskBiasKernel
     /// <summary>Keys of a block.</summary>
     public const int Keys = 8 * Threads;
 
+    private const float LowestFloat16 = -65504;
+
     public static void Run<T>(
         long mask, long maskBatchStride, long maskTokenStride, long bias, long biasBatchStride, long biasHeadStride, long biasTokenStride, long sum,
         int maskBytes, int heads, int queryLength, int keyLength, float filter)
@@ -46,7 +48,12 @@ internal static class MaskBiasKernel
             float added = shown ? 0f : filter;
             if (bias != 0)
             {
-                added += GlobalMemory.LoadElement<T>(bias + ((long)j * T.Bytes));
+                float value = GlobalMemory.LoadElement<T>(bias + ((long)j * T.Bytes));
+                added += value;
+                if (T.Bytes == 2 && !T.IsBFloat16 && filter > float.NegativeInfinity & value > float.NegativeInfinity & added < LowestFloat16)
+                {
+                    added = LowestFloat16; // two numbers hide no key for good: a row whose keys are all hidden is a mean
+                }
             }
             GlobalMemory.StoreElement<T>(sum + ((long)j * T.Bytes), added);
         }

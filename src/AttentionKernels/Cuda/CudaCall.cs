@@ -81,6 +81,14 @@ internal unsafe struct CudaCall
         {
             throw new ArgumentException($"Heads, Batch are {Problem.Heads}, {Problem.Batch}, expected at most {MaxGrid}");
         }
+        if (Append.IsNeeded && Problem.Heads + (2L * Problem.KvHeads) > MaxGrid)
+        {
+            throw new ArgumentException($"Heads, KvHeads are {Problem.Heads}, {Problem.KvHeads}, expected Heads + 2 * KvHeads to be at most {MaxGrid}");
+        }
+        if (Mask.Data != null && Mask.Keys > MaxGrid * MaskKeys)
+        {
+            throw new ArgumentException($"the mask has {Mask.Keys} keys, expected at most {MaxGrid * MaskKeys}");
+        }
         if (Problem.KeyLength >= MaxLength || Problem.QueryLength >= MaxLength)
         {
             throw new ArgumentException($"KeyLength, QueryLength are {Problem.KeyLength}, {Problem.QueryLength}, expected less than {MaxLength}");
@@ -99,4 +107,7 @@ internal unsafe struct CudaCall
 
     /// <summary>Most blocks along the second axis of a grid.</summary>
     private const int MaxGrid = 65535;
+
+    /// <summary>Keys of a block of MaskBias.</summary>
+    private const int MaskKeys = 1024;
 }

@@ -47,15 +47,18 @@ internal unsafe ref struct CudaQueue
     }
 
     /// <summary>Copies a part of what <see cref="Stage"/> gave to the device.</summary>
-    public readonly void Upload(void* target, void* source, nuint bytes)
+    public void Upload(void* target, void* source, nuint bytes)
     {
         nuint first = (nuint)source - (nuint)(_staged == null ? null : _staged.Memory);
         if (_staged == null || first > _staged.Bytes || bytes > _staged.Bytes - first)
         {
             throw new InvalidOperationException($"{bytes} bytes are uploaded from {first}, expected a part of the {_staged?.Bytes ?? 0} that were staged");
         }
+        PinnedBuffer staged = _staged;
         _context.Driver.Upload((long)target, source, bytes, _stream);
-        _context.Driver.Record(_staged.Done, _stream);
+        _staged = null; // without its event nobody would know when the copy has ended: then the memory is never taken again
+        _context.Driver.Record(staged.Done, _stream);
+        _staged = staged;
         _context.Enqueued?.Invoke("upload", (nint)_stream);
     }
 
@@ -66,13 +69,13 @@ internal unsafe ref struct CudaQueue
         try
         {
             _context.Driver.Download(buffer.Memory, (long)source, bytes, _stream);
-            _context.Driver.Record(buffer.Done, _stream);
         }
         catch
         {
             _context.Return(buffer);
             throw;
         }
+        _context.Driver.Record(buffer.Done, _stream); // as above
         return new CudaDownload(_context, buffer, bytes);
     }
 

@@ -7,7 +7,7 @@ using AttentionKernels.Tests.PtxEmulator;
 namespace AttentionKernels.Tests.Cuda;
 
 /// <summary>What computes behind the stub driver: the PTX emulator runs its launches. One at a time in a process.</summary>
-internal sealed unsafe class StubProcessor
+internal unsafe class StubProcessor
 {
     private static readonly ConcurrentDictionary<string, PtxModule> Modules = new();
     private static readonly Dictionary<string, KernelEntry> Kernels = KernelManifest.Embedded.Entries.ToDictionary(kernel => kernel.Name);
@@ -46,6 +46,20 @@ internal sealed unsafe class StubProcessor
     /// <summary>What stopped the last launch that failed, once.</summary>
     public Exception? TakeError() => Interlocked.Exchange(ref _error, null);
 
+    /// <summary>Before a launch runs; an exception is its failure.</summary>
+    /// <returns>Whether it runs at all.</returns>
+    protected virtual bool Begins(KernelEntry kernel, ReadOnlySpan<uint> grid, ReadOnlySpan<byte> parameters) => true;
+
+    /// <summary>After a launch has run.</summary>
+    protected virtual void Ended(KernelEntry kernel, ReadOnlySpan<byte> parameters)
+    {
+    }
+
+    /// <summary>After memory of the device was given back.</summary>
+    protected virtual void Freed()
+    {
+    }
+
     [UnmanagedCallersOnly]
     private static int Launch(byte* name, uint* grid, uint threads, uint sharedBytes, byte* parameters, int bytes)
     {
@@ -57,12 +71,17 @@ internal sealed unsafe class StubProcessor
             {
                 KernelEntry kernel = Kernels[Marshal.PtrToStringUTF8((nint)name)!];
                 processor.Launched.Add(kernel.Kernel);
+                if (!processor.Begins(kernel, new ReadOnlySpan<uint>(grid, 3), new ReadOnlySpan<byte>(parameters, bytes)))
+                {
+                    return 0;
+                }
                 PtxModule module = processor.Change is { } change
                     ? PtxModule.Parse(change(Text(kernel.File)))
                     : Modules.GetOrAdd(kernel.File, file => PtxModule.Parse(Text(file)));
                 PtxLaunch.Run(
                     module, kernel.Name, new PtxBlockIndex((int)grid[0], (int)grid[1], (int)grid[2]), (int)threads, (int)sharedBytes, new ReadOnlySpan<byte>(parameters, bytes),
                     processor.Memory, processor.Options);
+                processor.Ended(kernel, new ReadOnlySpan<byte>(parameters, bytes));
             }
             return 0;
         }
@@ -92,6 +111,7 @@ internal sealed unsafe class StubProcessor
             if (bytes == 0)
             {
                 _current!.Memory.Unregister((void*)address);
+                _current.Freed();
             }
             else
             {

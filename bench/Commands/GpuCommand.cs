@@ -17,7 +17,7 @@ internal static class GpuCommand
         Command command = new(
             "gpu",
             "Times the CUDA engine on a device: prompts, steering, scores, decode steps, new rows; and PyTorch's attention in turns with it, in a process of its own. Each result is checked before it is "
-            + "timed; the exit code is 1 if one of ours is wrong. The last line is 'summary: ...'.")
+            + "timed; the exit code is 1 if one of ours is wrong, or nothing was measured. The last line is 'summary: ...'.")
         {
             quick,
             filter,

@@ -68,7 +68,8 @@ internal sealed unsafe class DeviceBenchmark
             progress(FormattableString.Invariant($"[{i + 1}/{cases.Count}, {Stopwatch.GetElapsedTime(start).TotalSeconds:0} s] {cases[i]}"));
             results.Add(benchmark.Measure(cases[i]));
         }
-        bool succeeded = benchmark._stopped == null && results.All(r => r.Sides.All(s => s.Status == DeviceSideStatus.Measured || s.Side.StartsWith("torch", StringComparison.Ordinal)));
+        // A run whose cases all lacked memory has shown nothing.
+        bool succeeded = benchmark._stopped == null && results.Any(r => r.Sides.Any(s => s.Status == DeviceSideStatus.Measured)) && results.All(r => r.Sides.All(s => s.Status == DeviceSideStatus.Measured || s.Side.StartsWith("torch", StringComparison.Ordinal)));
         return new DeviceReport(request.Quick, machine, device.Description, torch, benchmark._stopped, [.. DeviceBar.All.Select(bar => DeviceBarResult.Of(bar, results))], results) { Succeeded = succeeded };
     }
 

@@ -15,7 +15,7 @@ namespace AttentionKernels.Bench.Device;
 internal sealed record DeviceReport(
     bool Quick, MachineDescription Machine, DeviceDescription Device, TorchDescription Torch, string? Stopped, IReadOnlyList<DeviceBarResult> Bars, IReadOnlyList<DeviceCaseResult> Cases)
 {
-    /// <summary>Whether every call of ours was right and ran to its end. PyTorch's sides do not count.</summary>
+    /// <summary>Whether something was measured, and every call of ours was right and ran to its end. PyTorch's sides do not count.</summary>
     public bool Succeeded { get; init; } = true;
 
     /// <summary>The last line of the text.</summary>

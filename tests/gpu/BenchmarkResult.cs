@@ -23,7 +23,7 @@ internal sealed record BenchmarkResult(string Status, bool IsGood, bool Ran, Jso
             DeviceReport report = await Task.Run(() => DeviceBenchmark.Run(request, step => progress($"benchmark: {step}"), cancellation), cancellation);
             using StringWriter text = new();
             report.WriteText(text);
-            return new BenchmarkResult(report.Succeeded ? report.Summary : "results were wrong, or calls failed: see below", report.Succeeded, true, report.ToJson(), text.ToString());
+            return new BenchmarkResult(report.Succeeded ? report.Summary : "results were wrong, calls failed, or nothing was measured: see below", report.Succeeded, true, report.ToJson(), text.ToString());
         }
         catch (Exception e) when (e is CudaException or BenchException)
         {
